@@ -1,0 +1,1 @@
+"""EVPV-PRM: a process reward model for vision-language reasoning, reproduced end to end."""

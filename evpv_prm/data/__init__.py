@@ -1,0 +1,1 @@
+"""Questions, images and training data: reading, checking and building them."""

@@ -1,0 +1,1 @@
+"""The synthetic diagram world and the tiny models that the demo and the tests use."""

@@ -1,0 +1,114 @@
+"""JSON Lines: reading with the file and line of every error, writing whole files or none."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from evpv_prm.errors import InputError
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def read_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number from 1, object) for every non-blank line of a UTF-8 JSONL file.
+
+    Raises:
+        InputError: the file cannot be opened, a line is not JSON or is not an object.
+    """
+    path = Path(path)
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise InputError(path, expected=f"cannot be read: {error.strerror}") from error
+    with stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise InputError(path, number, expected=f"not valid JSON ({error.msg})") from error
+            if not isinstance(row, dict):
+                found = type(row).__name__
+                raise InputError(path, number, expected=f"expected a JSON object, found {found}")
+            yield number, row
+
+
+def read_records(path: Path | str, model: type[ModelT]) -> list[ModelT]:
+    """Read a whole JSONL file as records of one pydantic model.
+
+    Raises:
+        InputError: as `read_rows`; also a record that the model refuses, with its field, and a
+            file without records.
+    """
+    records = [parse_record(path, number, row, model) for number, row in read_rows(path)]
+    if not records:
+        raise InputError(path, expected="expected at least one record, found an empty file")
+    return records
+
+
+def parse_record(
+    path: Path | str, line: int, row: Mapping[str, Any], model: type[ModelT]
+) -> ModelT:
+    """Validate one object of a file.
+
+    Raises:
+        InputError: the first thing that the model refuses.
+    """
+    try:
+        return model.model_validate(row)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or None
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(path, line, field, expected=message) from error
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path` that takes its place when the block ends without error.
+
+    A reader sees the old file or the new one, never a part; after an error nothing is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_rows(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write objects as JSONL, atomically, in the order given."""
+    with atomic_write(path) as stream:
+        for row in rows:
+            stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write one indented JSON document, atomically; keys keep their order."""
+    with atomic_write(path) as stream:
+        stream.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file as UTF-8, atomically."""
+    with atomic_write(path) as stream:
+        stream.write(text.encode())

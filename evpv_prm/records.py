@@ -1,0 +1,171 @@
+"""Typed records of the pipeline's files.
+
+A record keeps every field of the line that it was read from, known or not, and writes it back in
+the same order: a benchmark's own fields survive to the scored file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+RESPONSE_KEY = re.compile(r"vlmresponse([1-9][0-9]*)")
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, unknown fields kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the JSON object to write: the fields that were given, in their order."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Question(Record):
+    """One benchmark question (a line of `results/questions/BENCHMARK.jsonl`).
+
+    `image` keeps its shape in the file, one path or a list; use `images`. Paths are relative to
+    the benchmark's image root.
+    """
+
+    pid: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    answer: str
+    image: str | list[str]
+    datasource: str = Field(min_length=1)
+    choices: list[str] | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The image paths in the order of the question's markers."""
+        return (self.image,) if isinstance(self.image, str) else tuple(self.image)
+
+
+def _null_if_blank(value: Any) -> Any:
+    """Read null, blank and the word "null" in any case as no dependency (CONTRACTS section 8)."""
+    if isinstance(value, str) and value.strip().lower() in ("", "null"):
+        return None
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+class Step(Record):
+    """One reasoning step and the visual fact that it depends on, if any."""
+
+    steptext: str
+    visualdependency: Annotated[str | None, BeforeValidator(_null_if_blank)] = None
+
+
+class Evaluation(Record):
+    """The verifier's opinion of one candidate (`eval` of a response in the scored file).
+
+    Scores are lists with one entry a step: raw in {-1, 1}, final in {-1} ∪ [0, 1], None where the
+    judge failed (raw) or where the audit that the gate needs failed (final). `step_probabilities`
+    holds p of "1" at the verdict. `local_p_score` is None when the audit failed. `failures` names
+    each failed request as "STAGE:KIND", or "judge[INDEX]:KIND".
+    """
+
+    image_description: str | None
+    visual_checklist: str
+    visual_step_indices: list[int]
+    visual_checklist_evaluation: dict[str, Any] | None
+    local_p_score: float | None
+    raw_step_scores: list[int | None]
+    final_step_scores: list[float | None]
+    step_probabilities: list[float | None]
+    failures: list[str]
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Self:
+        lengths = {
+            len(self.raw_step_scores),
+            len(self.final_step_scores),
+            len(self.step_probabilities),
+        }
+        if len(lengths) != 1:
+            raise ValueError("raw, final and probability lists must have one entry a step each")
+        return self
+
+
+class Candidate(Record):
+    """One answer of the policy: its steps and the final answer."""
+
+    reasoningprocess: list[Step]
+    finalanswer: str
+    eval: Evaluation | None = None
+
+    @field_validator("finalanswer", mode="before")
+    @classmethod
+    def _number_as_text(cls, value: Any) -> Any:
+        return (
+            str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        )
+
+
+class FailedCandidate(Record):
+    """A candidate that could not be made: `error` is the kind of failure, `rawoutput` its text."""
+
+    error: str = Field(min_length=1)
+    detail: str = ""
+    rawoutput: str = ""
+
+
+class CandidateRecord(Question):
+    """A question with its `vlmresponse1..N`, or with `error` and none of them.
+
+    `error` (a kind such as "missing_image", with `detail`) stands on questions that were never put
+    to the policy.
+    """
+
+    candidates: list[Candidate | FailedCandidate] = Field(default_factory=list, exclude=True)
+    error: str | None = None
+    detail: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_responses(cls, row: Any) -> Any:
+        if not isinstance(row, Mapping) or "candidates" in row:
+            return row
+        numbers = sorted(int(m[1]) for key in row if (m := RESPONSE_KEY.fullmatch(key)))
+        if numbers != list(range(1, len(numbers) + 1)):
+            raise ValueError(f"vlmresponse1, vlmresponse2, … must have no gaps, found {numbers}")
+        if not numbers and not row.get("error"):
+            raise ValueError("expected vlmresponse1, vlmresponse2, … or error")
+        rest = {key: value for key, value in row.items() if not RESPONSE_KEY.fullmatch(key)}
+        responses = [_parse_response(row[f"vlmresponse{n}"], n) for n in numbers]
+        return {**rest, "candidates": responses}
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the JSON object to write, responses last."""
+        return super().to_row() | response_fields(self.candidates)
+
+
+def _parse_response(value: Any, number: int) -> Candidate | FailedCandidate:
+    """Read one response, so that an error names the response and not the union's members."""
+    where = f"vlmresponse{number}"
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where}: expected an object, found {type(value).__name__}")
+    if "error" in value:
+        return FailedCandidate.model_validate(value)
+    steps = value.get("reasoningprocess")
+    if not isinstance(steps, list):
+        raise ValueError(f"{where}.reasoningprocess: expected a list of steps")
+    for index, step in enumerate(steps):
+        if not isinstance(step, Mapping) or not isinstance(step.get("steptext"), str):
+            raise ValueError(
+                f"{where}.reasoningprocess.{index}: expected an object with the text `steptext`"
+            )
+    if "finalanswer" not in value:
+        raise ValueError(f"{where}.finalanswer: field required")
+    return Candidate.model_validate(value)
+
+
+def response_fields(candidates: Sequence[Candidate | FailedCandidate]) -> dict[str, Any]:
+    """Name candidates as the file does: vlmresponse1, vlmresponse2, …"""
+    return {f"vlmresponse{n}": c.to_row() for n, c in enumerate(candidates, start=1)}
+
+
+Verdict = Literal[1, -1]
