@@ -56,9 +56,9 @@ def read_records(path: Path | str, model: type[ModelT]) -> list[ModelT]:
 
 
 def parse_record(
-    path: Path | str, line: int, row: Mapping[str, Any], model: type[ModelT]
+    path: Path | str, line: int | None, row: Mapping[str, Any], model: type[ModelT]
 ) -> ModelT:
-    """Validate one object of a file.
+    """Validate one object of a file; `line` is None where the object is the whole file.
 
     Raises:
         InputError: the first thing that the model refuses.
