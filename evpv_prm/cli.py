@@ -1,4 +1,4 @@
-"""How every command ends: one clear line and a status instead of a traceback."""
+"""What all commands share: how they end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evpv_prm.errors import UserError
 
 
 def run(main: Callable[[], int]) -> int:
-    """Call a command's `main`; return its status, 2 after a `UserError`, 130 after Ctrl-C."""
+    """Run a command; print a user's error as one line and return the exit status."""
     try:
         return main()
     except UserError as error:

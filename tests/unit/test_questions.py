@@ -59,6 +59,7 @@ def test_a_name_that_a_later_row_calls_its_own_is_passed_over():
         (row(image="a.png"), row(image=["a.png"])),
         (row(image=["a", "b"]), row(image=["a,b"])),
         (row(image='["a","b"]'), row(image=["a", "b"])),
+        (row(image="['a', 'b']"), row(image=["a", "b"])),
         (row(question="ab", answer="c"), row(question="a", answer="bc")),
         (row(image="a", question='b","c'), row(image='a","b', question="c")),
     ],

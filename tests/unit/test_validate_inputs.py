@@ -141,6 +141,25 @@ def test_missing_images_stop_a_run_unless_allowed(inputs, capsys):
     assert report["benchmarks"]["World"]["questions_without_image"] == 2
 
 
+def test_the_summary_shows_all_errors_and_some_examples_of_the_rest(inputs, capsys):
+    missing = [question(number) for number in range(1, 6)]
+    path = inputs.write("q.jsonl", *missing, *["{"] * 5)
+    assert inputs.check(inputs.benchmark(path)) == 2
+    printed = capsys.readouterr().out
+    assert [f"line {line}: " in printed for line in range(1, 11)] == [True] * 3 + [False] * 2 + [
+        True
+    ] * 5
+    assert f"- World: 5 in {path}" in printed
+    assert "… and 2 more" in printed
+    assert len(inputs.findings()) == 10
+
+
+def test_an_image_that_a_question_shows_twice_is_one_finding(inputs):
+    path = inputs.write("q.jsonl", question(1, image=["1.png", "1.png"]))
+    assert inputs.check(inputs.benchmark(path)) == 2
+    assert inputs.findings() == [("missing_image", 1, "q1")]
+
+
 def test_the_share_of_missing_images_is_each_benchmarks_own(inputs, capsys):
     inputs.draw("1.png", "2.png", "3.png")
     rows = [question(n) for n in (1, 2, 3)] + [question(4, datasource="Small")]
