@@ -33,9 +33,6 @@ KINDS = {
 ERROR_KINDS = tuple(KINDS)[:5]
 """Findings that stop a run: what a file says cannot be used."""
 
-IMAGE_KINDS = tuple(KINDS)[5:8]
-"""Findings that make their question a failure of that kind in the run."""
-
 
 @dataclass(frozen=True)
 class BenchmarkInput:
