@@ -17,11 +17,11 @@ from evpv_prm.errors import InputError
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def read_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number from 1, object) for every non-blank line of a UTF-8 JSONL file.
+def read_lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
+    """Yield (line number from 1, line) for every non-blank line of a file.
 
     Raises:
-        InputError: the file cannot be opened, a line is not JSON or is not an object.
+        InputError: the file cannot be opened.
     """
     path = Path(path)
     try:
@@ -30,16 +30,34 @@ def read_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
         raise InputError(path, expected=f"cannot be read: {error.strerror}") from error
     with stream:
         for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise InputError(path, number, expected=f"not valid JSON ({error.msg})") from error
-            if not isinstance(row, dict):
-                found = type(row).__name__
-                raise InputError(path, number, expected=f"expected a JSON object, found {found}")
-            yield number, row
+            if line.strip():
+                yield number, line
+
+
+def parse_row(path: Path | str, line: int, content: bytes) -> dict[str, Any]:
+    """Read one line of a UTF-8 JSONL file.
+
+    Raises:
+        InputError: the line is not JSON or is not an object.
+    """
+    try:
+        row = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise InputError(path, line, expected=f"not valid JSON ({error.msg})") from error
+    if not isinstance(row, dict):
+        found = type(row).__name__
+        raise InputError(path, line, expected=f"expected a JSON object, found {found}")
+    return row
+
+
+def read_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number from 1, object) for every non-blank line of a UTF-8 JSONL file.
+
+    Raises:
+        InputError: the file cannot be opened, a line is not JSON or is not an object.
+    """
+    for number, line in read_lines(path):
+        yield number, parse_row(path, number, line)
 
 
 def read_records(path: Path | str, model: type[ModelT]) -> list[ModelT]:
@@ -56,9 +74,9 @@ def read_records(path: Path | str, model: type[ModelT]) -> list[ModelT]:
 
 
 def parse_record(
-    path: Path | str, line: int, row: Mapping[str, Any], model: type[ModelT]
+    path: Path | str, line: int | None, row: Mapping[str, Any], model: type[ModelT]
 ) -> ModelT:
-    """Validate one object of a file.
+    """Validate one object of a file; `line` is None where the object is the whole file.
 
     Raises:
         InputError: the first thing that the model refuses.

@@ -45,8 +45,8 @@ class Question(Record):
         return (self.image,) if isinstance(self.image, str) else tuple(self.image)
 
 
-def _null_if_blank(value: Any) -> Any:
-    """Read null, blank and the word "null" in any case as no dependency (CONTRACTS section 8)."""
+def null_if_blank(value: Any) -> Any:
+    """Read null, blank and the word "null" in any case as no dependency."""
     if isinstance(value, str) and value.strip().lower() in ("", "null"):
         return None
     return value if value is None or isinstance(value, str) else str(value)
@@ -56,7 +56,7 @@ class Step(Record):
     """One reasoning step and the visual fact that it depends on, if any."""
 
     steptext: str
-    visualdependency: Annotated[str | None, BeforeValidator(_null_if_blank)] = None
+    visualdependency: Annotated[str | None, BeforeValidator(null_if_blank)] = None
 
 
 class Evaluation(Record):

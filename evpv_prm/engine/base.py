@@ -33,9 +33,9 @@ class Image:
 
     path: Path
 
-    @cached_property
+    @property
     def content(self) -> bytes:
-        """The file's bytes."""
+        """The file's bytes, read each time: a run has more images than memory holds."""
         return self.path.read_bytes()
 
     @cached_property

@@ -1,0 +1,49 @@
+# The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
+# Targets: all (default), best_of_n, tables, figures. Rules live in rules/, logic in evpv_prm/.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# A configuration file on the command line or in a profile takes the place of config.yaml.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/diagrams.smk"
+include: "rules/data.smk"
+include: "rules/candidates.smk"
+include: "rules/verify.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    best_of_n,
+    tables,
+    figures,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tabulate_best_of_n.output,
+        rules.plot_bon_curves.output,
+        rules.write_provenance.output,
+
+
+rule best_of_n:
+    input:
+        expand(f"{RESULTS}/metrics/best_of_n/{{policy}}.json", policy=CONFIG.policies),
+
+
+rule tables:
+    input:
+        rules.tabulate_best_of_n.output,
+
+
+rule figures:
+    input:
+        rules.plot_bon_curves.output,

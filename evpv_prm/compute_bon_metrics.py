@@ -1,0 +1,208 @@
+"""Compute Best-of-N metrics of scored candidates: Pass@k, BoN@k, majority vote and gains.
+
+Reads the files of `evpv_prm.evpv_prm_inference` (the shards of one policy's candidates), judges the
+final answers and writes one JSON document, fractions in [0, 1] with 95 % intervals from a bootstrap
+over questions clustered by image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from evpv_prm.answers import ground_truth, is_correct, normalise
+from evpv_prm.cli import run
+from evpv_prm.data.scored import ScoredCandidate, ScoredQuestion, read_scored
+from evpv_prm.errors import UserError
+from evpv_prm.jsonl import write_json, write_text
+from evpv_prm.metrics.best_of_n import NO_ANSWER
+from evpv_prm.metrics.bon_file import OVERALL, BonMetrics
+from evpv_prm.metrics.bon_summary import SCORES, Outcomes, summarise
+from evpv_prm.metrics.bon_tables import best_of_n_tables
+from evpv_prm.metrics.rendering import to_markdown
+from evpv_prm.reward import AGGREGATIONS
+
+_STEP_INDEX = re.compile(r"\[\d+\]")
+
+
+@dataclass
+class _Collected:
+    """The questions of one datasource, as they are read."""
+
+    n: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    clusters: list[int] = field(default_factory=list)
+    correct: list[list[bool]] = field(default_factory=list)
+    answers: list[list[int]] = field(default_factory=list)
+    scores: list[list[tuple[float, ...]]] = field(default_factory=list)
+
+    def outcomes(self, aggregations: Sequence[str], num_candidates: int) -> Outcomes:
+        shape = (len(self.correct), num_candidates)
+        keys = [(kind, name) for kind in SCORES for name in aggregations]
+        scores = np.array(self.scores, dtype=float).reshape(*shape, len(keys))
+        return Outcomes(
+            n=self.n,
+            failures=self.failures,
+            clusters=np.array(self.clusters, dtype=np.int64),
+            correct=np.array(self.correct, dtype=bool).reshape(shape),
+            answers=np.array(self.answers, dtype=np.int64).reshape(shape),
+            scores={key: scores[..., index] for index, key in enumerate(keys)},
+        )
+
+
+def collect(
+    questions: Iterable[ScoredQuestion], aggregations: Sequence[str]
+) -> dict[str, Outcomes]:
+    """Judge the answers and aggregate the step scores, by datasource in order of appearance.
+
+    Questions with an error are counted as "question:KIND" and enter no rate. A candidate that could
+    not be made is wrong, has no vote and no score.
+
+    Raises:
+        UserError: no question has candidates, or a datasource is named like the pooled one.
+    """
+
+    @lru_cache(maxsize=65536)
+    def aggregate(scores: tuple[float | None, ...]) -> tuple[float, ...]:
+        known = [score for score in scores if score is not None]
+        if not known or len(known) < len(scores):
+            return (float("nan"),) * len(aggregations)
+        return tuple(AGGREGATIONS[name](known) for name in aggregations)
+
+    collected: dict[str, _Collected] = {}
+    clusters: dict[tuple[str, tuple[str, ...]], int] = {}
+    num_candidates = 0
+    for question in questions:
+        if question.datasource == OVERALL:
+            raise UserError(f"{question.pid}: datasource: {OVERALL!r} is kept for all pooled")
+        part = collected.setdefault(question.datasource, _Collected())
+        part.n += 1
+        if question.error is not None:
+            part.failures[f"question:{question.error}"] += 1
+            continue
+        num_candidates = len(question.candidates)
+        correct, answers = _judge(question)
+        part.correct.append(correct)
+        part.answers.append(answers)
+        key = (question.datasource, question.images)
+        part.clusters.append(clusters.setdefault(key, len(clusters)))
+        part.scores.append(
+            [
+                aggregate(tuple(candidate.final_scores)) + aggregate(tuple(candidate.raw_scores))
+                for candidate in question.candidates
+            ]
+        )
+        part.failures.update(_failures(question.candidates))
+    if not num_candidates:
+        failures = sum((part.failures for part in collected.values()), Counter[str]())
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(failures.items()))
+        raise UserError(f"no question has candidates ({reasons})")
+    return {name: part.outcomes(aggregations, num_candidates) for name, part in collected.items()}
+
+
+def _judge(question: ScoredQuestion) -> tuple[list[bool], list[int]]:
+    """Return which candidates are right, and the class of each one's answer.
+
+    Answers are classed by their spelling alone: the truth has no say in a vote.
+    """
+    truth = ground_truth(question.question, question.answer, question.choices)
+    verdicts: dict[str, bool] = {}
+    classes: dict[str, int] = {"": NO_ANSWER}
+    correct, answers = [], []
+    for candidate in question.candidates:
+        text = candidate.final_answer or ""
+        if text not in verdicts:
+            verdicts[text] = bool(text) and is_correct(truth, text)
+        correct.append(verdicts[text])
+        answers.append(classes.setdefault(normalise(text) if text else "", len(classes)))
+    return correct, answers
+
+
+def _failures(candidates: Iterable[ScoredCandidate]) -> Iterable[str]:
+    """Name the failures of candidates without the index of the step."""
+    for candidate in candidates:
+        for failure in candidate.failures:
+            yield _STEP_INDEX.sub("", failure)
+
+
+def compute(
+    paths: Sequence[Path], aggregations: Sequence[str], *, samples: int, seed: int
+) -> BonMetrics:
+    """Compute the metrics of scored files.
+
+    Raises:
+        InputError: as `read_scored`.
+        UserError: as `collect`.
+    """
+    questions = tqdm(read_scored(paths), desc="judging", unit="question", disable=None)
+    return summarise(collect(questions, aggregations), aggregations, samples=samples, seed=seed)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    arguments = _parser().parse_args(argv)
+    metrics = compute(
+        arguments.scored,
+        arguments.aggregations,
+        samples=arguments.bootstrap_samples,
+        seed=arguments.seed,
+    )
+    write_json(arguments.output, metrics.model_dump(mode="json"))
+    if arguments.markdown:
+        write_text(arguments.markdown, to_markdown(best_of_n_tables({"": metrics})))
+    pooled = metrics.datasources[OVERALL]
+    print(f"{pooled.n} questions, {pooled.n_scored} in the rates: {arguments.output}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m evpv_prm.compute_bon_metrics",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--scored", nargs="+", type=Path, required=True, metavar="S.jsonl",
+        help="scored files of one policy; a pid may appear once",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="M.json", help="metrics file to write"
+    )
+    parser.add_argument(
+        "--markdown", type=Path, metavar="M.md", help="write the tables for reading, too"
+    )
+    parser.add_argument(
+        "--aggregations", nargs="+", choices=list(AGGREGATIONS), default=list(AGGREGATIONS),
+        metavar="NAME", help="how step scores become a candidate's score",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bootstrap-samples", type=_at_least(1), default=2000, metavar="N",
+        help="resamples of the intervals",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=_at_least(0), default=0, metavar="N", help="seed of the bootstrap"
+    )
+    return parser
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"expected at least {minimum}, found {value}")
+        return value
+
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

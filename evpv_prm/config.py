@@ -1,0 +1,303 @@
+"""The validated model of `config.yaml`: one class a section, every field described once.
+
+`config.yaml`, its JSON schema and `docs/configuration.md` are generated from these classes by
+`python -m evpv_prm.config_docs`, and the flags of every command by `evpv_prm.options`. The
+defaults are the paper's experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from evpv_prm.errors import UserError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+"""A name that can stand in a path: letters, digits, '.', '_', '+', '-'."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+Aggregation = Literal[
+    "correctness_rate",
+    "weighted_correctness",
+    "streak_score",
+    "geometric_mean",
+    "first_error_position",
+]
+"""How step scores become one score of a candidate; `evpv_prm.reward` has the formulas."""
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Benchmark(Section):
+    """A set of questions with images."""
+
+    questions: str = Field(description="JSONL file of the questions")
+    images: str = Field(description="Folder that the records' image paths are relative to")
+    datasource: str | None = Field(
+        None, description="Take only records with this `datasource`; null: the benchmark's name"
+    )
+    limit: int | None = Field(None, ge=1, description="Take only the first records; null: all")
+
+
+class VllmOptions(Section):
+    """How vLLM loads and serves a model."""
+
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="Precision of weights and activations; auto: the checkpoint's"
+    )
+    max_model_len: int = Field(20480, ge=16, description="Longest prompt and reply, in tokens")
+    tensor_parallel_size: int = Field(1, ge=1, description="GPUs that share one model")
+    gpu_memory_utilization: float = Field(
+        0.85, gt=0, le=1, description="Fraction of a GPU's memory that vLLM may take"
+    )
+    max_num_batched_tokens: int | None = Field(
+        None, ge=16, description="Tokens computed in one engine step; null: vLLM's default"
+    )
+    enable_prefix_caching: bool = Field(
+        True, description="Compute the common beginning of prompts once"
+    )
+    enforce_eager: bool = Field(
+        False, description="Skip CUDA graphs: starts sooner, answers more slowly"
+    )
+    trust_remote_code: bool = Field(
+        False, description="Run the Python code that a checkpoint brings; InternVL2.5 needs it"
+    )
+    max_images: int = Field(8, ge=1, description="Images in one prompt")
+    mm_processor_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Arguments of the image processor, such as max_pixels (a JSON object)",
+    )
+    cpu_kv_cache_gib: float = Field(
+        1.0, gt=0, description="Memory for the key-value cache when there is no GPU, in GiB"
+    )
+
+
+class ApiOptions(Section):
+    """How an OpenAI-compatible server is called."""
+
+    timeout_s: float = Field(180, gt=0, description="Longest wait for one reply, in seconds")
+    attempts: int = Field(5, ge=1, description="Tries of one request before it counts as failed")
+    backoff_s: float = Field(
+        1.0, ge=0, description="First wait between tries, in seconds; it doubles, with jitter"
+    )
+    structured_outputs: Literal["vllm", "openai", "none"] = Field(
+        "openai",
+        description="What the server can constrain: vllm (choices and JSON schemas), "
+        "openai (JSON schemas), none",
+    )
+    logprobs: bool = Field(True, description="The server returns log-probabilities")
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description="Fields added to every request (a JSON object)"
+    )
+
+
+class Model(Section):
+    """A model and the engine that serves it."""
+
+    backend: Literal["vllm", "api"] = Field("vllm", description="vllm: in this process; api: HTTP")
+    model: str = Field(min_length=1, description="Checkpoint folder, hub name, or the API's name")
+    revision: str | None = Field(None, description="Revision of a hub model; null: its default")
+    base_url: str | None = Field(
+        None, description="Address of the API up to and without /chat/completions"
+    )
+    api_key_env: str | None = Field(
+        None, description="Environment variable with the API's key; null: none is sent"
+    )
+    concurrency: int = Field(64, ge=1, description="Requests in flight at most")
+    vllm: VllmOptions = Field(VllmOptions(), description="Options of the vllm backend")
+    api: ApiOptions = Field(ApiOptions(), description="Options of the api backend")
+
+    @model_validator(mode="after")
+    def _address_is_there(self) -> Self:
+        if self.backend == "api" and not self.base_url:
+            raise ValueError("backend api needs base_url")
+        return self
+
+
+class Candidates(Section):
+    """How the policy's candidates are sampled. Each draws its own temperature and top-p."""
+
+    num_candidates: int = Field(8, ge=1, le=64, description="Candidates a question")
+    temperature_low: float = Field(1.05, ge=0, description="Lowest temperature")
+    temperature_high: float = Field(1.45, ge=0, description="Highest temperature")
+    top_p_low: float = Field(0.70, gt=0, le=1, description="Smallest nucleus (top-p)")
+    top_p_high: float = Field(0.90, gt=0, le=1, description="Largest nucleus (top-p)")
+    repetition_penalty: float = Field(1.08, gt=0, description="Repetition penalty, 1: none")
+    presence_penalty: float = Field(0.6, ge=-2, le=2, description="Presence penalty, 0: none")
+    frequency_penalty: float = Field(0.3, ge=-2, le=2, description="Frequency penalty, 0: none")
+    max_tokens: int = Field(4096, ge=1, description="Longest reply, in tokens")
+    max_steps: int = Field(24, ge=1, description="Most steps of one candidate")
+    max_step_characters: int = Field(1000, ge=1, description="Longest step, in characters")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("temperature", "top_p"):
+            low, high = getattr(self, f"{name}_low"), getattr(self, f"{name}_high")
+            if low > high:
+                raise ValueError(f"{name}_low ({low}) must not exceed {name}_high ({high})")
+        return self
+
+
+class Decoding(Section):
+    """How one of the verifier's replies is sampled."""
+
+    temperature: float = Field(0.1, ge=0, description="Temperature, 0: greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling")
+    max_tokens: int = Field(2048, ge=1, description="Longest reply, in tokens")
+
+
+class JudgeDecoding(Decoding):
+    """How a judgement is sampled: a verdict is short."""
+
+    max_tokens: int = Field(256, ge=1, description="Longest reply, in tokens")
+
+
+class Scoring(Section):
+    """How the verifier scores candidates: describe, audit, judge, gate."""
+
+    describe: Decoding = Field(Decoding(), description="Description of the image")
+    audit: Decoding = Field(Decoding(), description="Audit of a candidate's visual checklist")
+    judge: JudgeDecoding = Field(JudgeDecoding(), description="Judgement of one step")
+    history_steps: int = Field(
+        12, ge=0, description="Previous steps that the judge sees, the last ones"
+    )
+    max_description_characters: int = Field(
+        4000, ge=1, description="Longest image description, in characters"
+    )
+    max_audit_errors: int = Field(16, ge=1, description="Most errors that one audit lists")
+
+
+class BestOfN(Section):
+    """How Best-of-N is measured."""
+
+    bootstrap_samples: int = Field(
+        2000, ge=1, description="Bootstrap resamples behind every 95 % interval"
+    )
+    table_aggregations: list[Aggregation] = Field(
+        list(get_args(Aggregation)),
+        min_length=1,
+        description="Step aggregations that the table shows",
+    )
+
+
+class Figures(Section):
+    """How figures look."""
+
+    width_in: float = Field(6.75, gt=0, description="Width, in inches; 6.75 fills two columns")
+    aggregation: Aggregation = Field(
+        "geometric_mean", description="Step aggregation of the BoN@k curves"
+    )
+
+
+class Diagrams(Section):
+    """The synthetic world of the demo; unused where no benchmark or model asks for it."""
+
+    questions_per_datasource: int = Field(8, ge=1, description="Questions of each kind")
+    seed: int = Field(0, ge=0, description="Seed of the pictures and of the tiny models")
+    note: str = Field("", description="Caution that is printed with every table; empty: none")
+
+
+def _benchmark(name: str) -> Benchmark:
+    file = "mmmu" if name == "MMMU" else "benchmarks"
+    return Benchmark(
+        questions=f"data/benchmarks/{file}.jsonl", images="data/benchmarks/images", datasource=name
+    )
+
+
+def _internvl(size: str, gpus: int) -> Model:
+    return Model(
+        model=f"OpenGVLab/InternVL2_5-{size}",
+        vllm=VllmOptions(
+            max_model_len=16384, tensor_parallel_size=gpus, trust_remote_code=True, max_images=6
+        ),
+    )
+
+
+class Config(Section):
+    """The whole experiment."""
+
+    results: str = Field("results", min_length=1, description="Folder of everything that is made")
+    seed: int = Field(20260130, ge=0, description="Seed of all sampling and resampling")
+    shards: int = Field(8, ge=1, description="Jobs that a benchmark's questions are split into")
+    max_failures: Fraction = Field(
+        0.05, description="Largest fraction of failed candidates with which a job succeeds"
+    )
+    max_missing_images: Fraction = Field(
+        0.0,
+        description="Largest fraction of a benchmark's images that may be missing or unreadable",
+    )
+    benchmarks: dict[Name, Benchmark] = Field(
+        {
+            name: _benchmark(name)
+            for name in ("MMMU", "MathVista", "MathVision", "MathVerse-VO", "WeMath", "LogicVista")
+        },
+        min_length=1,
+        description="Benchmarks by name",
+    )
+    policies: dict[Name, Model] = Field(
+        {
+            "InternVL2.5-8B": _internvl("8B", 1),
+            "InternVL2.5-26B": _internvl("26B", 2),
+            "InternVL2.5-38B": _internvl("38B", 4),
+        },
+        min_length=1,
+        description="Policy models, whose candidates are reranked, by name",
+    )
+    verifier: Model = Field(
+        Model(
+            model="models/evpv-prm-7b",
+            vllm=VllmOptions(mm_processor_kwargs={"max_pixels": 1024 * 28 * 28}),
+        ),
+        description="The process reward model: Qwen2.5-VL-7B after both fine-tunings, merged",
+    )
+    teacher: Model = Field(
+        Model(
+            backend="api",
+            model="qwen3-vl-235b-a22b-instruct",
+            base_url="http://localhost:8000/v1",
+            api_key_env="EVPV_TEACHER_API_KEY",
+        ),
+        description="The model that labels the training data",
+    )
+    candidates: Candidates = Field(Candidates(), description="Sampling of the candidates")
+    scoring: Scoring = Field(Scoring(), description="Scoring by the verifier")
+    best_of_n: BestOfN = Field(BestOfN(), description="Best-of-N metrics")
+    figures: Figures = Field(Figures(), description="Figures")
+    diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
+
+
+def load_config(values: Mapping[str, Any]) -> Config:
+    """Validate a configuration; what it leaves out takes the defaults.
+
+    Raises:
+        UserError: one line with the key, its value and what is allowed.
+    """
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError(_describe(error)) from error
+
+
+def _describe(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"config: {key}: unknown key; docs/configuration.md lists the keys"
+    allowed = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"config: {key}: {allowed}"
+    return f"config: {key} = {problem['input']!r}: {allowed}"

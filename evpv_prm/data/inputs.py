@@ -1,0 +1,211 @@
+"""Checks of everything that a run reads, before anything expensive starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from evpv_prm.answers import broken_reason
+from evpv_prm.data.images import load_images
+from evpv_prm.data.markers import markers_beyond
+from evpv_prm.data.questions import QuestionFile, content_digest, scan_questions
+from evpv_prm.engine.base import Failure
+from evpv_prm.errors import InputError
+from evpv_prm.records import Question
+
+KINDS = {
+    "unreadable_file": "a questions file without questions, or no such folder of images",
+    "unknown_datasource": "a datasource that its questions file does not have",
+    "malformed_line": "a line that is not a JSON object",
+    "invalid_field": "a missing or wrong field, or a pid that repeats",
+    "image_outside_root": "an image path that leaves the image folder",
+    "missing_image": "an image that does not exist",
+    "unreadable_image": "an image that cannot be decoded",
+    "image_too_large": "an image above the size limit",
+    "broken_answer": "an answer that no reply can be compared with",
+    "duplicate": "a question that repeats another: same image, question and answer",
+    "extra_marker": "a question that names more images than it has, as panels of one picture",
+}
+"""Every kind of finding and what it means, the gravest first."""
+
+ERROR_KINDS = tuple(KINDS)[:5]
+"""Findings that stop a run: what a file says cannot be used."""
+
+IMAGE_KINDS = tuple(KINDS)[5:8]
+"""Findings that make their question a failure of that kind in the run."""
+
+
+@dataclass(frozen=True)
+class BenchmarkInput:
+    """One benchmark of a run: the first `limit` questions of a datasource; None stands for all."""
+
+    name: str
+    questions: Path
+    images: Path
+    datasource: str | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about the inputs; `kind` is a key of KINDS.
+
+    `benchmark` is None for what concerns a whole questions file, `line` and `pid` for what
+    concerns no single question.
+    """
+
+    kind: str
+    benchmark: str | None
+    file: str
+    line: int | None
+    pid: str | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """What one benchmark puts into a run; `without_images` questions lack an image that works."""
+
+    benchmark: BenchmarkInput
+    questions: int
+    images: int
+    without_images: int
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class InputReport:
+    """Everything found: per benchmark, and in the questions files that they share."""
+
+    benchmarks: list[BenchmarkReport]
+    file_findings: list[Finding]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings: the files', then each benchmark's in the order of its questions."""
+        return self.file_findings + [
+            finding for report in self.benchmarks for finding in report.findings
+        ]
+
+
+Progress = Callable[[Iterable[Failure | None], int], Iterable[Failure | None]]
+"""Passes items on while it shows how many of a total went by."""
+
+
+def check_inputs(
+    benchmarks: Sequence[BenchmarkInput], workers: int, progress: Progress
+) -> InputReport:
+    """Read every questions file and decode every image of a run once; collect all findings.
+
+    `workers` processes decode images.
+    """
+    files: dict[Path, QuestionFile | None] = {}
+    file_findings: list[Finding] = []
+    for path in dict.fromkeys(benchmark.questions for benchmark in benchmarks):
+        files[path], findings = _read_file(path)
+        file_findings += findings
+
+    selected = [_select(benchmark, files[benchmark.questions]) for benchmark in benchmarks]
+    wanted = {
+        (benchmark.images, image)
+        for benchmark, (entries, _) in zip(benchmarks, selected, strict=True)
+        for _, question in entries
+        for image in question.images
+        if benchmark.images.is_dir()
+    }
+    images = dict(_check_images(sorted(wanted), workers, progress))
+    return InputReport(
+        [
+            _report(benchmark, entries, findings, images)
+            for benchmark, (entries, findings) in zip(benchmarks, selected, strict=True)
+        ],
+        file_findings,
+    )
+
+
+Entries = list[tuple[int, Question]]
+ImageKey = tuple[Path, str]
+
+
+def _read_file(path: Path) -> tuple[QuestionFile | None, list[Finding]]:
+    try:
+        file = scan_questions(path)
+    except InputError as problem:
+        finding = Finding("unreadable_file", None, str(path), None, None, problem.expected)
+        return None, [finding]
+    return file, [
+        Finding(
+            "invalid_field" if problem.field else "malformed_line",
+            None,
+            str(path),
+            problem.line,
+            None,
+            f"{problem.field}: {problem.expected}" if problem.field else problem.expected,
+        )
+        for problem in file.problems
+    ]
+
+
+def _select(benchmark: BenchmarkInput, file: QuestionFile | None) -> tuple[Entries, list[Finding]]:
+    name, path = benchmark.name, str(benchmark.questions)
+    findings = []
+    if not benchmark.images.is_dir():
+        detail = "expected a directory of images"
+        folder = str(benchmark.images)
+        findings.append(Finding("unreadable_file", name, folder, None, None, detail))
+    if file is None:
+        return [], findings
+    try:
+        return file.select(benchmark.datasource, benchmark.limit), findings
+    except InputError as problem:
+        detail = problem.expected
+        return [], [*findings, Finding("unknown_datasource", name, path, None, None, detail)]
+
+
+def _check_images(
+    keys: Sequence[ImageKey], workers: int, progress: Progress
+) -> Iterator[tuple[ImageKey, Failure | None]]:
+    roots, paths = [root for root, _ in keys], [path for _, path in keys]
+    with ProcessPoolExecutor(workers) as pool:
+        results = pool.map(_check_image, roots, paths, chunksize=16)
+        yield from zip(keys, progress(results, len(keys)), strict=True)
+
+
+def _check_image(root: Path, relative: str) -> Failure | None:
+    result = load_images(root, [relative])
+    return result if isinstance(result, Failure) else None
+
+
+def _report(
+    benchmark: BenchmarkInput,
+    entries: Entries,
+    findings: list[Finding],
+    images: dict[ImageKey, Failure | None],
+) -> BenchmarkReport:
+    found = list(findings)
+    first: dict[str, tuple[int, str]] = {}
+    without_images = 0
+    for line, question in entries:
+        failures = [
+            failure
+            for image in dict.fromkeys(question.images)
+            if (failure := images.get((benchmark.images, image)))
+        ]
+        without_images += bool(failures)
+        notes = [(failure.kind, failure.detail) for failure in failures]
+        if reason := broken_reason(question.question, question.answer, question.choices):
+            notes.append(("broken_answer", reason))
+        original = first.setdefault(content_digest(question.to_row()), (line, question.pid))
+        if original[0] != line:
+            notes.append(("duplicate", f"repeats line {original[0]} ({original[1]})"))
+        if beyond := markers_beyond(question.question, len(question.images)):
+            named = ", ".join(map(str, beyond))
+            notes.append(("extra_marker", f"names image {named} of {len(question.images)}"))
+        found += [
+            Finding(kind, benchmark.name, str(benchmark.questions), line, question.pid, detail)
+            for kind, detail in notes
+        ]
+    distinct = {image for _, question in entries for image in question.images}
+    return BenchmarkReport(benchmark, len(entries), len(distinct), without_images, found)

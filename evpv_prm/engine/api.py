@@ -1,0 +1,349 @@
+"""The engine for any OpenAI-compatible endpoint, over HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from threading import Event, Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
+from urllib3.exceptions import ReadTimeoutError
+
+from evpv_prm.engine.base import Failure, Request, Result
+from evpv_prm.engine.chat_completions import (
+    OWN_FIELDS,
+    StructuredOutputs,
+    UnreadableImageError,
+    parse_completion,
+    request_body,
+)
+from evpv_prm.errors import UserError
+
+LONGEST_BACKOFF_S = 60.0
+CONNECT_TIMEOUT_S = 10.0
+TRANSIENT = frozenset({408, 429})
+"""Statuses, beside 5xx, that another attempt may mend."""
+HOPELESS = frozenset({401, 402, 403, 404, 405})
+"""Statuses that every other request would get as well."""
+
+
+class ApiOptions(BaseModel):
+    """How to reach an endpoint and what it supports. All but the middle five decide replies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = Field(
+        description="Address of the endpoint up to, not including, /chat/completions."
+    )
+    model: str = Field(min_length=1, description="The model's name at the endpoint.")
+    api_key_env: str | None = Field(
+        "OPENAI_API_KEY",
+        description="Environment variable that holds the key; null: the endpoint needs none.",
+    )
+    concurrency: int = Field(16, ge=1, description="Requests in flight at once, at most.")
+    timeout_s: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds without a byte after which an attempt is given up. A server's "
+        "Retry-After is waited for if it is no longer than this.",
+    )
+    attempts: int = Field(6, ge=1, description="Times that one request is sent, at most.")
+    backoff_s: float = Field(
+        1.0,
+        gt=0,
+        description="Seconds before the second attempt; doubles with each, up to "
+        f"{LONGEST_BACKOFF_S:.0f}, plus up to as much again as the first at random.",
+    )
+    structured_outputs: StructuredOutputs = Field(
+        "none",
+        description="How the endpoint is asked to keep to a JSON schema or to given choices. "
+        "vllm: the server is vLLM's, by its `structured_outputs`; repetition penalty, top-k and "
+        "min-p are then always sent, in place of the model's own defaults. openai: schemas by "
+        "`response_format`, choices only by the prompt. none: both only by the prompt.",
+    )
+    logprobs: bool = Field(
+        False,
+        description="Whether the endpoint gives log-probabilities; false: none are asked for.",
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description="Further fields of every request's body."
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("expected http://HOST… or https://HOST…")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("expected no credentials, query or fragment")
+        return value.rstrip("/")
+
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_own_fields(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(OWN_FIELDS & value.keys()):
+            raise ValueError(f"may not set {', '.join(taken)}")
+        return value
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The engine's identity, known without reaching the endpoint or holding a key."""
+        fields = {"base_url", "model", "structured_outputs", "logprobs", "extra_body"}
+        return {"engine": "api", **self.model_dump(include=fields)}
+
+
+class _AttemptError(Exception):
+    """An attempt that another one may mend. `retry_after` is the server's wish in seconds."""
+
+    def __init__(self, kind: str, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(kind, detail)
+        self.failure = Failure(kind, detail)
+        self.retry_after = retry_after
+
+
+class _Bearer(AuthBase):
+    """Sends the key, if any; as `auth` it also keeps requests from taking one out of ~/.netrc."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+
+    def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._key:
+            prepared.headers["Authorization"] = f"Bearer {self._key}"
+        return prepared
+
+    def hide(self, text: str) -> str:
+        """Return a text of the server without the key, should it repeat it."""
+        return text.replace(self._key, "***") if self._key else text
+
+
+def _read_key(variable: str | None) -> str | None:
+    """Return the key from the environment.
+
+    Raises:
+        UserError: it is missing, or no header can carry it.
+    """
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise UserError(f"environment variable {variable}: expected the API key, found nothing")
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(f"environment variable {variable}: expected printable ASCII characters")
+    return key
+
+
+class ApiEngine:
+    """Sends each request to `BASE_URL/chat/completions`, several at once.
+
+    Connection errors, timeouts and the statuses 408, 429 and 5xx are tried again after a growing,
+    jittered wait that is no shorter than the server's Retry-After. What still fails is a `Failure`
+    of its request: "http_STATUS", "timeout", "connection", "invalid_reply", "truncated", "refused",
+    "missing_logprobs" or "unreadable_image".
+    """
+
+    def __init__(
+        self, options: ApiOptions, *, sleep: Callable[[float], None] | None = None
+    ) -> None:
+        """Read the key and prepare the connections; nothing is sent yet.
+
+        `sleep` waits between attempts; by default, until `generate` is abandoned.
+
+        Raises:
+            UserError: the key is missing.
+        """
+        self._options = options
+        self._url = f"{options.base_url}/chat/completions"
+        self._auth = _Bearer(_read_key(options.api_key_env))
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=options.concurrency)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="api")
+        self._abandoned = Event()
+        self._lock = Lock()
+        self._has_answered = False
+        self._unanswered = 0
+        self._retrying = Retrying(
+            sleep=sleep or sleep_using_event(self._abandoned),
+            stop=stop_after_attempt(options.attempts) | stop_when_event_set(self._abandoned),
+            wait=self._wait,
+            retry=retry_if_exception(self._is_mendable),
+            reraise=True,
+        )
+        self._backoff = wait_exponential_jitter(
+            multiplier=options.backoff_s, jitter=options.backoff_s, max=LONGEST_BACKOFF_S
+        )
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Address, model and declared options; not how fast or patiently it is asked."""
+        return self._options.identity
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Result]]:
+        """Yield (index, result) as each finishes; images are loaded as their request is sent.
+
+        Raises:
+            UserError: the key, address or model is refused, or nobody answers at the address.
+        """
+        self._abandoned.clear()
+        waiting = iter(enumerate(requests))
+        running: dict[Future[Result], int] = {}
+        window = 2 * self._options.concurrency  # so that no thread waits for the consumer
+        try:
+            while True:
+                for index, request in islice(waiting, window - len(running)):
+                    running[self._pool.submit(self._answer, request)] = index
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        finally:
+            self._abandoned.set()
+            for future in running:
+                future.cancel()
+            wait(running)
+
+    def close(self) -> None:
+        """Wait for the calls in flight, send no more, and close the connections."""
+        self._abandoned.set()
+        self._pool.shutdown(cancel_futures=True)
+        self._session.close()
+
+    def _answer(self, request: Request) -> Result:
+        options = self._options
+        try:
+            body = request_body(
+                request,
+                model=options.model,
+                structured_outputs=options.structured_outputs,
+                logprobs=options.logprobs,
+                extra_body=options.extra_body,
+            )
+        except UnreadableImageError as error:
+            return Failure("unreadable_image", str(error))
+        try:
+            response = self._retrying(self._post, orjson.dumps(body), request.stage)
+        except _AttemptError as error:
+            if error.failure.kind == "connection":
+                self._count_unanswered(error.failure.detail)
+            return error.failure
+        if response.status_code == 200:
+            return parse_completion(response.content, request, logprobs=options.logprobs)
+        return Failure(f"http_{response.status_code}", self._message(response))
+
+    def _post(self, body: bytes, stage: str) -> requests.Response:
+        """Make one attempt and return an answer that is final for this request.
+
+        Raises:
+            _AttemptError: there was no answer, or one that invites another attempt.
+            UserError: the answer concerns every request.
+        """
+        timeout_s = self._options.timeout_s
+        try:
+            response = self._session.post(
+                self._url,
+                data=body,
+                headers={"Content-Type": "application/json", "X-EVPV-Stage": stage},
+                auth=self._auth,
+                timeout=(min(timeout_s, CONNECT_TIMEOUT_S), timeout_s),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            kind = "timeout" if _is_read_timeout(error) else "connection"
+            raise _AttemptError(kind, _root_cause(error)) from error
+        with self._lock:
+            self._has_answered = True
+            self._unanswered = 0
+        status = response.status_code
+        if status in TRANSIENT or status >= 500:
+            retry_after = _seconds(response.headers.get("Retry-After"))
+            raise _AttemptError(f"http_{status}", self._message(response), retry_after)
+        if status in HOPELESS or 300 <= status < 400:
+            raise UserError(f"{self._url}: HTTP {status}{self._explanation(response)}")
+        return response
+
+    def _explanation(self, response: requests.Response) -> str:
+        status, options = response.status_code, self._options
+        if status == 401:  # servers repeat parts of the key here
+            source = f" from {options.api_key_env}" if options.api_key_env else " (none is sent)"
+            return f": the API key{source} is refused"
+        if 300 <= status < 400:
+            return f": redirects to {response.headers.get('Location')}; expected the final base_url"
+        return f" for model {options.model}: {self._message(response)}"
+
+    def _message(self, response: requests.Response) -> str:
+        """Return the beginning of an error's text on one line, without the key."""
+        return self._auth.hide(" ".join(response.text.split()))[:300]
+
+    def _count_unanswered(self, detail: str) -> None:
+        """Give up an address at which nobody answers, instead of failing request by request.
+
+        Raises:
+            UserError: nobody has ever answered, or nobody any more: as many requests as two full
+                rounds in a row got no connection.
+        """
+        with self._lock:
+            self._unanswered += 1
+            limit = 2 * self._options.concurrency if self._has_answered else 1
+            if self._unanswered >= limit:
+                raise UserError(f"{self._options.base_url}: nobody answers: {detail}")
+
+    def _is_mendable(self, error: BaseException) -> bool:
+        return (
+            isinstance(error, _AttemptError) and (error.retry_after or 0) <= self._options.timeout_s
+        )
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, _AttemptError) else None
+        return max(self._backoff(state), asked or 0)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Read a Retry-After header: seconds, or a date (RFC 9110, section 10.2.3)."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        date = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+def _is_read_timeout(error: requests.RequestException) -> bool:
+    """Tell silence from a lost connection; within a body requests calls both ConnectionError."""
+    return isinstance(error, requests.ReadTimeout) or any(
+        isinstance(cause, ReadTimeoutError) for cause in error.args
+    )
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return what the operating system or HTTP layer said, without addresses of objects."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

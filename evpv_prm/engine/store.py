@@ -1,0 +1,281 @@
+"""The response store: each reply is kept as it arrives, and what is kept is never asked for again.
+
+On disk, `DIRECTORY/<16 hex of the engine's identity>/` holds `engine.json`, the identity in full,
+and append-only segments `<UTC time>-<host>-<pid>-<random>.jsonl`. A segment has one writer, so that
+any number of jobs share a directory, also on a network file system; each line is one result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+from pydantic import ValidationError
+
+from evpv_prm.engine.base import Engine, Failure, Reply, Request, Result
+from evpv_prm.engine.segments import Line, Place, SegmentWriter, encode, whole_lines
+from evpv_prm.errors import InputError, UserError
+from evpv_prm.jsonl import write_json
+
+logger = logging.getLogger(__name__)
+
+
+class ResponseStore:
+    """Results of one engine on disk, by `Request.key`; safe for many processes at once.
+
+    A reply is found as soon as any writer has stored it (see `refresh`) and wins over failures;
+    failures are counted and never served. A line cut off by a kill is ignored, and so, with a
+    warning, is a damaged one: its request is sent again.
+    """
+
+    def __init__(self, directory: Path, identity: Mapping[str, Any]) -> None:
+        """Open the part of `directory` that belongs to the engine's identity, a JSON object.
+
+        Raises:
+            UserError: the directory cannot be made or read.
+        """
+        self.identity = identity
+        canonical = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)
+        self.directory = directory / hashlib.sha256(canonical).hexdigest()[:16]
+        self.damaged = 0
+        """Lines that could not be read."""
+        self._places: dict[str, Place] = {}
+        self._failures: dict[str, str] = {}
+        self._read_to: dict[Path, tuple[int, int]] = {}  # offset and number of lines before it
+        self._writer: SegmentWriter | None = None
+        try:
+            if not (self.directory / "engine.json").exists():
+                write_json(self.directory / "engine.json", identity)
+        except OSError as error:
+            raise InputError(
+                self.directory, expected=f"cannot be written: {error.strerror}"
+            ) from error
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._places
+
+    @property
+    def failures(self) -> Counter[str]:
+        """The number of requests that have only failed so far, by the last failure's kind."""
+        return Counter(self._failures.values())
+
+    def refresh(self) -> None:
+        """Take in what has been stored since the last look, by whichever process.
+
+        Raises:
+            InputError: a segment cannot be read.
+        """
+        for segment in sorted(self.directory.glob("*.jsonl")):
+            if self._writer is None or segment != self._writer.path:
+                self._index(segment)
+
+    def _index(self, segment: Path) -> None:
+        offset, number = self._read_to.get(segment, (0, 0))
+        damaged: list[int] = []
+        for line in whole_lines(segment, offset):
+            number += 1
+            try:
+                row = Line.model_validate_json(line)
+            except ValidationError:
+                damaged.append(number)
+            else:
+                self._add(row.k, row.f, Place(str(segment), offset, len(line)))
+            offset += len(line)
+        self._read_to[segment] = offset, number
+        if damaged:
+            self.damaged += len(damaged)
+            logger.warning(
+                "%s:%d: damaged line ignored, %d in this file", segment, damaged[0], len(damaged)
+            )
+
+    def _add(self, key: str, failure: str | None, place: Place) -> None:
+        if failure is None:
+            self._places[key] = place
+            self._failures.pop(key, None)
+        elif key not in self._places:
+            self._failures[key] = failure
+
+    def read(self, keys: Iterable[str]) -> Iterator[tuple[str, Reply]]:
+        """Yield (key, reply) for those of the keys that have a reply, in the order of the files.
+
+        Raises:
+            InputError: a segment was removed or changed since it was indexed.
+        """
+        wanted = sorted((self._places[key], key) for key in set(keys) if key in self._places)
+        for segment, group in groupby(wanted, key=lambda item: item[0].segment):
+            try:
+                with Path(segment).open("rb") as stream:
+                    for place, key in group:
+                        stream.seek(place.offset)
+                        result = Line.model_validate_json(stream.read(place.length)).result()
+                        if isinstance(result, Failure):
+                            raise InputError(segment, expected="was changed while in use")
+                        yield key, result
+            except OSError as error:
+                raise InputError(segment, expected=f"cannot be read: {error.strerror}") from error
+            except ValidationError as error:
+                raise InputError(segment, expected="was changed while in use") from error
+
+    def put(self, key: str, result: Result) -> Result:
+        """Store one result and return it as every later run will be served it.
+
+        Log-probabilities are rounded to 6 decimals. When this returns, the line is with the
+        operating system and outlives the process.
+
+        Raises:
+            UserError: the disk is full or refuses the line; what was stored before stays readable.
+        """
+        if self._writer is None:
+            self._writer = SegmentWriter(self.directory)
+        line = encode(key, result)
+        row = Line.model_validate_json(line)
+        try:
+            place = self._writer.append(line)
+        except UserError:
+            self.close()
+            raise
+        self._add(key, row.f, place)
+        return row.result()
+
+    def close(self) -> None:
+        """Bring everything to the disk; the next `put` begins a new segment.
+
+        Raises:
+            UserError: the disk refuses it.
+        """
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            self._read_to[writer.path] = writer.size, writer.lines
+            writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass
+class Statistics:
+    """What became of the requests so far; tokens are those of replies from the engine.
+
+    distinct = served + paid + failed once `StoredEngine.generate` has returned.
+    """
+
+    requested: int = 0
+    distinct: int = 0
+    served: int = 0
+    """Distinct requests answered from the store."""
+    paid: int = 0
+    """Replies from the engine."""
+    failed: int = 0
+    """Failures from the engine."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, result: Result) -> None:
+        """Count one result of the engine."""
+        if isinstance(result, Failure):
+            self.failed += 1
+            return
+        self.paid += 1
+        self.prompt_tokens += result.usage.prompt
+        self.cached_tokens += result.usage.cached
+        self.completion_tokens += result.usage.completion
+
+    def __str__(self) -> str:
+        return (
+            f"{self.requested} requests, {self.distinct} distinct: {self.served} from the store, "
+            f"{self.paid} paid, {self.failed} failed; {self.prompt_tokens} prompt tokens "
+            f"({self.cached_tokens} cached), {self.completion_tokens} completion tokens"
+        )
+
+
+class StoredEngine:
+    """An engine behind a store: it is opened only for, and paid only for, what is not stored."""
+
+    def __init__(self, store: ResponseStore, open_engine: Callable[[], Engine]) -> None:
+        """Take over `store`, and whatever `open_engine` makes; `close` closes both.
+
+        `open_engine` is called at most once, when a request misses the store.
+        """
+        self.store = store
+        self.statistics = Statistics()
+        self._open_engine = open_engine
+        self._engine: Engine | None = None
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        on_result: Callable[[int, Result], None] | None = None,
+    ) -> list[Result]:
+        """Return the results in the order of the requests.
+
+        Requests with the same key are sent once. Each result of the engine is stored as it
+        arrives. `on_result(index, result)` is called once a request, stored ones first.
+
+        Raises:
+            UserError: the engine or the disk cannot go on; what had arrived is stored.
+            ValueError: the opened engine is not the one that the store belongs to.
+        """
+        indices: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            indices.setdefault(request.key(self.store.identity), []).append(index)
+        self.statistics.requested += len(requests)
+        self.statistics.distinct += len(indices)
+        results: dict[int, Result] = {}
+
+        def hand_over(key: str, result: Result) -> None:
+            for index in indices[key]:
+                results[index] = result
+                if on_result is not None:
+                    on_result(index, result)
+
+        self.store.refresh()
+        for key, reply in self.store.read(indices):
+            self.statistics.served += 1
+            hand_over(key, reply)
+        missing = [key for key in indices if key not in self.store]
+        if missing:
+            firsts = [requests[indices[key][0]] for key in missing]
+            for position, result in self._opened().generate(firsts):
+                kept = self.store.put(missing[position], result)
+                self.statistics.add(kept)
+                hand_over(missing[position], kept)
+        return [results[index] for index in range(len(requests))]
+
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._open_engine()
+            if self._engine.identity != self.store.identity:
+                raise ValueError(
+                    f"the store belongs to {self.store.identity}, not to {self._engine.identity}"
+                )
+        return self._engine
+
+    def close(self) -> None:
+        """Free the engine, if it was opened, and bring the store to the disk."""
+        try:
+            if self._engine is not None:
+                self._engine.close()
+        finally:
+            self._engine = None
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,224 @@
+"""Score candidate solutions with the verifier: describe, audit, judge, gate.
+
+Reads candidates (the output of policy_inference) and writes each record with, per response, `eval`:
+the image's description, the checklist of visual facts, its audit and reliability, a judgement of
+every step (1 or -1) with its probability, and the gated scores. All descriptions are asked for
+first, then all audits and judgements together.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from evpv_prm import cli, parsing, prompts
+from evpv_prm.config import Decoding, Scoring
+from evpv_prm.data.images import load_images
+from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Sampling, Stage
+from evpv_prm.engine.store import StoredEngine
+from evpv_prm.jsonl import read_records, write_rows
+from evpv_prm.options import add_options, read_options
+from evpv_prm.prompts import Prompt
+from evpv_prm.records import Candidate, CandidateRecord, Evaluation
+from evpv_prm.reward import checklist, gate
+
+ParsedT = TypeVar("ParsedT")
+
+TOP_LOGPROBS = 20
+"""Log-probabilities asked for at the verdict: the most that OpenAI-compatible servers give."""
+
+
+@dataclass
+class Item:
+    """A record on its way through the stages; images that cannot be read fail its description."""
+
+    record: CandidateRecord
+    images: Sequence[Image]
+    description: str | Failure
+    raw_description: str | None = None
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The candidates that the policy managed to make."""
+        return [c for c in self.record.candidates if isinstance(c, Candidate)]
+
+
+def request(
+    stage: Stage, prompt: Prompt, images: Sequence[Image], decoding: Decoding, seed: int
+) -> Request:
+    """Return the request for a verifier's prompt about these images."""
+    return Request(
+        stage=stage,
+        messages=prompt.messages,
+        images=[images[i] for i in prompt.image_order],
+        sampling=Sampling(
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            max_tokens=decoding.max_tokens,
+            seed=seed,
+            top_logprobs=TOP_LOGPROBS if prompt.choices else 0,
+        ),
+        choices=prompt.choices,
+        json_schema=prompt.json_schema,
+    )
+
+
+def describe_request(item: Item, options: Scoring, seed: int) -> Request:
+    """Return the request for the description of a question's images."""
+    prompt = prompts.describe(
+        item.record.question, len(item.images), max_characters=options.max_description_characters
+    )
+    return request("describe", prompt, item.images, options.describe, seed)
+
+
+def candidate_requests(
+    item: Item, candidate: Candidate, description: str, options: Scoring, seed: int
+) -> list[Request]:
+    """Return the audit (if the candidate has visual facts), then a judgement of every step."""
+    steps = [step.steptext for step in candidate.reasoningprocess]
+    facts, visual = checklist([step.visualdependency for step in candidate.reasoningprocess])
+    images = len(item.images)
+    requests = []
+    if visual:
+        prompt = prompts.audit(description, facts, images, max_errors=options.max_audit_errors)
+        requests.append(request("audit", prompt, item.images, options.audit, seed))
+    for index in range(len(steps)):
+        first = max(0, index - options.history_steps)
+        prompt = prompts.judge(
+            item.record.question, description, steps[first : index + 1], images, first=first + 1
+        )
+        requests.append(request("judge", prompt, item.images, options.judge, seed))
+    return requests
+
+
+def evaluate(
+    candidate: Candidate, description: str | Failure, results: Iterator[Result]
+) -> Evaluation:
+    """Turn the results of `candidate_requests` into an evaluation, consuming them in order."""
+    steps = len(candidate.reasoningprocess)
+    facts, visual = checklist([step.visualdependency for step in candidate.reasoningprocess])
+    failures: list[str] = []
+    audit: Mapping[str, Any] | None = None
+    reliability: float | None = None
+    raw: list[int | None] = [None] * steps
+    probabilities: list[float | None] = [None] * steps
+    if isinstance(description, Failure):
+        failures.append(f"describe:{description.kind}")
+    else:
+        if visual:
+            audited = _parse(next(results), parsing.parse_audit)
+            if isinstance(audited, Failure):
+                failures.append(f"audit:{audited.kind}")
+            else:
+                audit, reliability = audited
+        else:
+            reliability = 1.0
+        for index in range(steps):
+            result = next(results)
+            verdict = _parse(result, parsing.parse_verdict)
+            if isinstance(verdict, Failure):
+                failures.append(f"judge[{index}]:{verdict.kind}")
+                continue
+            raw[index] = verdict
+            if isinstance(result, Reply):
+                probabilities[index] = parsing.verdict_probability(result.logprobs)
+    return Evaluation(
+        image_description=None if isinstance(description, Failure) else description,
+        visual_checklist=facts,
+        visual_step_indices=list(visual),
+        visual_checklist_evaluation=None if audit is None else dict(audit),
+        local_p_score=reliability,
+        raw_step_scores=raw,
+        final_step_scores=gate(raw, visual, reliability),
+        step_probabilities=probabilities,
+        failures=failures,
+    )
+
+
+def score(
+    records: Sequence[CandidateRecord],
+    images: Path,
+    engine: StoredEngine,
+    options: Scoring,
+    seed: int,
+) -> list[CandidateRecord]:
+    """Return the records with `eval` on every candidate, in the order given.
+
+    Two waves of requests: the descriptions, then everything that builds on them.
+    """
+    items = [_load(record, images) for record in records]
+    described = [item for item in items if item.candidates and item.images]
+    requests = [describe_request(item, options, seed) for item in described]
+    replies = engine.generate(requests, cli.progress(len(requests), "describe"))
+    for item, reply in zip(described, replies, strict=True):
+        item.raw_description = reply.text
+        item.description = _parse(reply, parsing.parse_description)
+
+    requests = [
+        request
+        for item in items
+        if isinstance(item.description, str)
+        for candidate in item.candidates
+        for request in candidate_requests(item, candidate, item.description, options, seed)
+    ]
+    results = iter(engine.generate(requests, cli.progress(len(requests), "audit and judge")))
+    return [_finish(item, results) for item in items]
+
+
+def _load(record: CandidateRecord, root: Path) -> Item:
+    loaded = load_images(root, record.images)
+    if isinstance(loaded, Failure):
+        return Item(record, [], loaded)
+    return Item(record, loaded, Failure("no_candidates"))
+
+
+def _finish(item: Item, results: Iterator[Result]) -> CandidateRecord:
+    if not item.candidates:
+        return item.record
+    candidates = [
+        c.model_copy(update={"eval": evaluate(c, item.description, results)})
+        if isinstance(c, Candidate)
+        else c
+        for c in item.record.candidates
+    ]
+    description = item.description if isinstance(item.description, str) else None
+    return item.record.model_copy(
+        update={
+            "candidates": candidates,
+            "__golden_image_description__": description,
+            "__golden_image_description_raw__": item.raw_description,
+        }
+    )
+
+
+def _parse(result: Result, parse: Callable[[str], ParsedT | Failure]) -> ParsedT | Failure:
+    return result if isinstance(result, Failure) else parse(result.text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; see the module's text."""
+    parser = cli.parser(__doc__, "evpv_prm_inference")
+    parser.add_argument("--candidates", type=Path, required=True, help="JSONL file to score")
+    parser.add_argument("--images", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
+    add_options(parser, Scoring)
+    cli.add_engine_options(parser)
+    arguments = parser.parse_args(argv)
+    options = read_options(arguments, Scoring)
+
+    records = read_records(arguments.candidates, CandidateRecord)
+    with cli.open_engine(arguments) as engine:
+        scored = score(records, arguments.images, engine, options, arguments.seed)
+    evaluations = [c.eval for r in scored for c in r.candidates if isinstance(c, Candidate)]
+    failed = sum(e is None or bool(e.failures) for e in evaluations)
+    status = cli.check_failures(failed, len(evaluations), arguments.max_failures)
+    if status == 0:
+        write_rows(arguments.output, (record.to_row() for record in scored))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,182 @@
+"""Draw the figures of the results from metrics files: PDF and PNG, with their numbers as CSV."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from evpv_prm import plot_style
+from evpv_prm.cli import run
+from evpv_prm.errors import UserError
+from evpv_prm.jsonl import write_text
+from evpv_prm.metrics.bon_file import OVERALL, BonMetrics, read_named_metrics
+from evpv_prm.metrics.bon_tables import MACRO_AVERAGE, tidy_frame
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One line of a panel: its rows in the tidy frame and its look."""
+
+    label: str
+    metric: str
+    scores: str
+    colour: str
+    marker: str
+    line: str
+
+
+_CURVES = (
+    _Curve("Pass@$k$ (upper bound)", "pass_at_k", "", plot_style.GREY, "^", ":"),
+    _Curve("BoN@$k$, gated", "bon_at_k", "gated", plot_style.BLUE, "o", "-"),
+    _Curve("BoN@$k$, ungated", "bon_at_k", "raw", plot_style.ORANGE, "s", "--"),
+    _Curve("Majority vote", "majority_vote", "", plot_style.GREEN, "D", "-."),
+)
+
+
+def bon_curves_frame(metrics: Mapping[str, BonMetrics], aggregation: str) -> pd.DataFrame:
+    """Return the numbers behind the curves: the rows of `tidy_frame` that are drawn.
+
+    Raises:
+        UserError: the metrics do not have this aggregation.
+    """
+    known = next(iter(metrics.values())).aggregations
+    if aggregation not in known:
+        raise UserError(f"--aggregation: expected one of {', '.join(known)}, found {aggregation!r}")
+    frame = tidy_frame(metrics)
+    drawn = frame["metric"].isin({curve.metric for curve in _CURVES})
+    benchmarks = ~frame["benchmark"].isin([OVERALL, MACRO_AVERAGE])
+    return frame[drawn & benchmarks & frame["aggregation"].isin(["", aggregation])]
+
+
+def draw_bon_curves(frame: pd.DataFrame, width_in: float, panel_height_in: float) -> Figure:
+    """Draw accuracy over k, one panel a benchmark, with 95 % bands.
+
+    One policy fills a grid of up to three panels a row; several policies take a row each.
+    """
+    policies = list(dict.fromkeys(frame["policy"]))
+    benchmarks = list(dict.fromkeys(frame["benchmark"]))
+    columns = len(benchmarks) if len(policies) > 1 else min(3, len(benchmarks))
+    panels = [(policy, benchmark) for policy in policies for benchmark in benchmarks]
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(width_in, rows * panel_height_in + 0.45), layout="constrained")
+    share = "col" if len(policies) > 1 else False
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=share)
+    for index, (policy, benchmark) in enumerate(panels):
+        row, column = divmod(index, columns)
+        panel = axes[row, column]
+        chosen = (frame["policy"] == policy) & (frame["benchmark"] == benchmark)
+        _draw_panel(panel, frame[chosen])
+        if len(policies) == 1 or row == 0:
+            panel.set_title(benchmark)
+        if column == 0:
+            label = "Accuracy (%)"
+            panel.set_ylabel(f"{policy}\n{label}" if len(policies) > 1 else label)
+        if index + columns >= len(panels):
+            panel.set_xlabel("Candidates $k$")
+            panel.tick_params(labelbottom=True)
+    for spare in axes.flat[len(panels) :]:
+        spare.remove()
+    handles = [
+        Line2D([], [], color=c.colour, marker=c.marker, linestyle=c.line, label=c.label)
+        for c in _CURVES
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure
+
+
+def _draw_panel(panel: Axes, frame: pd.DataFrame) -> None:
+    for curve in _CURVES:
+        rows = frame[(frame["metric"] == curve.metric) & (frame["scores"] == curve.scores)]
+        rows = rows.dropna(subset=["estimate"])
+        percent = 100 * rows[["estimate", "ci95_low", "ci95_high"]]
+        panel.fill_between(
+            rows["k"],
+            percent["ci95_low"],
+            percent["ci95_high"],
+            color=curve.colour,
+            alpha=0.15,
+            linewidth=0,
+        )
+        panel.plot(
+            rows["k"],
+            percent["estimate"],
+            color=curve.colour,
+            marker=curve.marker,
+            linestyle=curve.line,
+        )
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+
+
+def write_bon_curves(arguments: argparse.Namespace) -> None:
+    """Draw BoN@k, Pass@k and the majority vote over k to STEM.pdf, STEM.png and STEM.csv."""
+    frame = bon_curves_frame(read_named_metrics(arguments.metrics), arguments.aggregation)
+    with mpl.rc_context(plot_style.STYLE):
+        figure = draw_bon_curves(frame, arguments.width_in, arguments.panel_height_in)
+        plot_style.save(figure, arguments.output_stem, arguments.dpi)
+    stem = arguments.output_stem
+    write_text(f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    print(f"{stem}.{{pdf,png,csv}}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    arguments = _parser().parse_args(argv)
+    arguments.write(arguments)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m evpv_prm.figures", description=__doc__)
+    commands = parser.add_subparsers(title="figures", required=True)
+    bon_curves = commands.add_parser(
+        "bon-curves",
+        help="accuracy over the number of candidates",
+        description=write_bon_curves.__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    bon_curves.set_defaults(write=write_bon_curves)
+    bon_curves.add_argument(
+        "--metrics", nargs="+", required=True, metavar="NAME=M.json",
+        help="metrics file of each policy, in the order of the rows",
+    )  # fmt: skip
+    bon_curves.add_argument(
+        "--output-stem", type=Path, required=True, metavar="STEM",
+        help="path of the files without their suffix",
+    )  # fmt: skip
+    bon_curves.add_argument(
+        "--aggregation", default="correctness_rate", metavar="NAME",
+        help="aggregation of the BoN curves",
+    )  # fmt: skip
+    bon_curves.add_argument(
+        "--width-in", type=_positive, default=6.75, metavar="INCHES", help="width of the figure"
+    )
+    bon_curves.add_argument(
+        "--panel-height-in", type=_positive, default=1.6, metavar="INCHES",
+        help="height of a row of panels",
+    )  # fmt: skip
+    bon_curves.add_argument(
+        "--dpi", type=_positive, default=300, metavar="N", help="dots an inch of the PNG"
+    )
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

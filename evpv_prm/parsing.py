@@ -1,0 +1,113 @@
+"""Model text to typed values, or to typed failures: nothing is guessed.
+
+Every function returns what the text says or an `engine.base.Failure` with the text in it. A reply
+that does not say what was asked for is never turned into a label, a score or an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from evpv_prm.engine.base import Failure
+from evpv_prm.records import Candidate, Verdict
+
+_FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+_MINUS = str.maketrans("−–—﹣－", "-----")
+_VERDICT = re.compile(r"""[\s"'`*(]*([+-]?1)[\s"'`*).。]*""")
+
+
+def parse_object(text: str) -> dict[str, Any] | Failure:
+    """Return the first JSON object of a text: the whole text, fenced, or surrounded by prose.
+
+    JSON is read as it stands, never repaired: an object that does not parse is "invalid_json".
+    """
+    fenced = _FENCE.match(text)
+    body = fenced[1] if fenced else text
+    decoder = json.JSONDecoder(strict=False)  # models write line breaks inside strings
+    start = body.find("{")
+    while start != -1:
+        try:
+            value, _ = decoder.raw_decode(body, start)
+        except (json.JSONDecodeError, RecursionError):
+            start = body.find("{", start + 1)
+            continue
+        return value if isinstance(value, dict) else Failure("invalid_json", text=text)
+    return Failure("invalid_json", "no JSON object in the reply", text)
+
+
+def parse_candidate(text: str) -> Candidate | Failure:
+    """Read a policy's reply: {"reasoningprocess": [{steptext, visualdependency}], "finalanswer"}."""
+    value = parse_object(text)
+    if isinstance(value, Failure):
+        return value
+    try:
+        candidate = Candidate.model_validate(
+            {key: value[key] for key in ("reasoningprocess", "finalanswer") if key in value}
+        )
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        return Failure("invalid_candidate", f"{where}: {problem['msg']}", text)
+    if not candidate.reasoningprocess:
+        return Failure("no_steps", text=text)
+    if not candidate.finalanswer.strip():
+        return Failure("no_answer", text=text)
+    return candidate
+
+
+def parse_description(text: str) -> str | Failure:
+    """Read {"image_description": TEXT}; a blank description is a failure."""
+    value = parse_object(text)
+    if isinstance(value, Failure):
+        return value
+    description = value.get("image_description")
+    if not isinstance(description, str) or not description.strip():
+        return Failure("no_description", "image_description: expected a text", text)
+    return description.strip()
+
+
+def parse_audit(text: str) -> tuple[dict[str, Any], float] | Failure:
+    """Read an audit and its reliability, a number in [0, 1] (`p_score`)."""
+    value = parse_object(text)
+    if isinstance(value, Failure):
+        return value
+    score = value.get("p_score")
+    try:
+        reliability = math.nan if isinstance(score, bool) or score is None else float(score)
+    except (TypeError, ValueError):
+        reliability = math.nan
+    if not 0 <= reliability <= 1:
+        return Failure("invalid_p_score", f"p_score = {score!r}: expected a number in [0, 1]", text)
+    return value, reliability
+
+
+def parse_verdict(text: str) -> Verdict | Failure:
+    """Read a bare 1 or -1, in quotes, brackets or bold at most; anything else is a failure."""
+    match = _VERDICT.fullmatch(text.translate(_MINUS))
+    if match is None:
+        return Failure("invalid_verdict", "expected 1 or -1", text)
+    return -1 if match[1] == "-1" else 1
+
+
+def verdict_probability(logprobs: Sequence[Mapping[str, float]] | None) -> float | None:
+    """Return p of "1" against "-1" at the verdict's first token, in [0, 1].
+
+    `logprobs` holds {token text: log-probability} for each output token. The mass of tokens that
+    begin "1" is taken relative to that and of those that begin "-1". None when neither is listed.
+    """
+    if not logprobs:
+        return None
+    right = wrong = 0.0
+    for token, logprob in logprobs[0].items():
+        start = token.strip().translate(_MINUS)
+        if start.startswith("1"):
+            right += math.exp(logprob)
+        elif start in ("-", "-1"):
+            wrong += math.exp(logprob)
+    return right / (right + wrong) if right + wrong > 0 else None

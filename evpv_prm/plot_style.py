@@ -1,0 +1,51 @@
+"""The look of all figures: print sizes, colours that the colour-blind can tell apart, fonts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from evpv_prm.jsonl import atomic_write
+
+# The palette of Okabe and Ito (2008), "Color universal design".
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
+
+STYLE: dict[str, Any] = {
+    # Both families ship with matplotlib: the same input gives the same file on every machine.
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # TrueType: text stays text, and journals accept it
+}
+
+mpl.use("Agg")
+
+
+def save(figure: Figure, stem: Path, dpi: int) -> None:
+    """Write a figure to STEM.pdf and STEM.png (`dpi` dots an inch), without a time stamp."""
+    for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {})):
+        with atomic_write(f"{stem}.{suffix}") as stream:
+            figure.savefig(stream, format=suffix, dpi=dpi, metadata=metadata)

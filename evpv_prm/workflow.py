@@ -1,0 +1,75 @@
+"""What the rules need from the package: code digests and a model's files.
+
+Imported by the Snakefile, so it must load quickly.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from evpv_prm.config import Config, Model
+
+PACKAGE = Path(__file__).parent
+
+
+def code_digest(*modules: str) -> str:
+    """Return a digest of modules of this package and of all that they import from it.
+
+    A rule holds the digest of the modules that it runs as a parameter: when the code changes, it
+    runs again, and nothing else does.
+
+    Args:
+        modules: dotted names without the package's own, such as "metrics.best_of_n".
+    """
+    files = sorted(set().union(*(_closure(_file(module)) for module in modules)))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(PACKAGE).as_posix()}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _file(module: str) -> Path:
+    path = PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _closure(file: Path) -> set[Path]:
+    seen: set[Path] = set()
+    queue = [file]
+    while queue:
+        current = queue.pop()
+        if current not in seen:
+            seen.add(current)
+            queue.extend(_imports(current))
+    return seen
+
+
+@cache
+def _imports(file: Path) -> frozenset[Path]:
+    """The package's own files that a file imports, wherever the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from package import name` may import a module or a name of the package.
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            package, _, module = name.partition(".")
+            if package == PACKAGE.name and module and _file(module).is_file():
+                found.add(_file(module))
+    return frozenset(found)
+
+
+def model_files(config: Config, model: Model) -> list[str]:
+    """Return the checkpoint folder that a rule depends on: one that a rule makes, or that is there.
+
+    A hub name and an API's model are no files.
+    """
+    made_here = Path(model.model).is_relative_to(config.results)
+    return [model.model] if made_here or Path(model.model).is_dir() else []

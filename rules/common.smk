@@ -1,0 +1,50 @@
+# What all rules share: the validated configuration, wildcards, and how a rule calls a command.
+# Takes config.yaml (or the file given instead); gives CONFIG, RESULTS and the functions below.
+
+import sys
+
+from evpv_prm.config import load_config
+from evpv_prm.errors import UserError
+from evpv_prm.options import render_options
+from evpv_prm.workflow import code_digest, model_files
+
+try:
+    CONFIG = load_config(config)
+except UserError as error:
+    sys.exit(f"error: {error}")
+
+RESULTS = CONFIG.results
+
+
+wildcard_constraints:
+    benchmark="|".join(map(re.escape, CONFIG.benchmarks)),
+    policy="|".join(map(re.escape, CONFIG.policies)),
+
+
+scattergather:
+    shards=CONFIG.shards,
+
+
+def scored_shards(wildcards):
+    """All scored files of one policy: every benchmark, every shard."""
+    return [
+        shard
+        for benchmark in CONFIG.benchmarks
+        for shard in gather.shards(
+            f"{RESULTS}/scored/{wildcards.policy}/{benchmark}/{{scatteritem}}.jsonl"
+        )
+    ]
+
+
+def engine_flags(model):
+    """The flags of a command that asks a model, without those that say where and how fast."""
+    return [
+        *render_options(model),
+        f"--seed={CONFIG.seed}",
+        f"--max-failures={CONFIG.max_failures}",
+    ]
+
+
+def gpus(model):
+    """GPUs that serve a model; none behind an API or where there is no GPU to ask for."""
+    return model.vllm.tensor_parallel_size if model.backend == "vllm" else 0

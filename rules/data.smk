@@ -1,0 +1,94 @@
+# Questions: from the benchmarks' files to shards of checked records.
+# Takes the files and image folders that the configuration names; gives
+# results/inputs/report.{json,md} and results/questions/BENCHMARK[/SHARD].jsonl.
+
+
+def benchmark_arguments():
+    """The inputs to check, as the command takes them."""
+    return [
+        word
+        for name, benchmark in CONFIG.benchmarks.items()
+        for word in (
+            "--benchmark",
+            name,
+            benchmark.questions,
+            benchmark.images,
+            benchmark.datasource or name,
+            str(benchmark.limit or "all"),
+        )
+    ]
+
+
+rule validate_inputs:
+    input:
+        sorted({benchmark.questions for benchmark in CONFIG.benchmarks.values()}),
+    output:
+        json=f"{RESULTS}/inputs/report.json",
+        markdown=f"{RESULTS}/inputs/report.md",
+    log:
+        f"{RESULTS}/logs/validate_inputs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/validate_inputs.tsv"
+    params:
+        benchmarks=benchmark_arguments(),
+        allowed=CONFIG.max_missing_images,
+        code=code_digest("validate_inputs"),
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Check all questions and images of the run"
+    shell:
+        "python -m evpv_prm.validate_inputs {params.benchmarks:q}"
+        " --max-missing-images {params.allowed}"
+        " --report {output.json:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+
+
+rule prepare_questions:
+    input:
+        questions=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].questions,
+        # The check comes first, but a new report alone changes no question.
+        report=ancient(rules.validate_inputs.output.json),
+    output:
+        f"{RESULTS}/questions/{{benchmark}}.jsonl",
+    log:
+        f"{RESULTS}/logs/prepare_questions/{{benchmark}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare_questions/{{benchmark}}.tsv"
+    params:
+        datasource=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].datasource
+        or wildcards.benchmark,
+        limit=lambda wildcards: (
+            [f"--limit={limit}"] if (limit := CONFIG.benchmarks[wildcards.benchmark].limit) else []
+        ),
+        code=code_digest("prepare_questions"),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Select the questions of {wildcards.benchmark} and give each its pid"
+    shell:
+        "python -m evpv_prm.prepare_questions --questions {input.questions:q}"
+        " --datasource {params.datasource:q} {params.limit:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule split_questions:
+    input:
+        rules.prepare_questions.output,
+    output:
+        scatter.shards(f"{RESULTS}/questions/{{{{benchmark}}}}/{{scatteritem}}.jsonl"),
+    log:
+        f"{RESULTS}/logs/split_questions/{{benchmark}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/split_questions/{{benchmark}}.tsv"
+    params:
+        code=code_digest("split_questions"),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Split the questions of {wildcards.benchmark} into {CONFIG.shards} shard(s)"
+    shell:
+        "python -m evpv_prm.split_questions --questions {input:q} --outputs {output:q}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,50 @@
+# The demo's inputs: a synthetic world of diagrams and tiny models with random weights.
+# Takes nothing; gives results/world/ and results/tiny/. Runs only where the configuration asks for
+# these files.
+
+
+rule make_world:
+    output:
+        benchmarks=f"{RESULTS}/world/benchmarks.jsonl",
+        mmmu=f"{RESULTS}/world/mmmu.jsonl",
+        facts=f"{RESULTS}/world/facts.jsonl",
+        images=directory(f"{RESULTS}/world/images"),
+    log:
+        f"{RESULTS}/logs/make_world.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/make_world.tsv"
+    params:
+        questions=CONFIG.diagrams.questions_per_datasource,
+        seed=CONFIG.diagrams.seed,
+        folder=f"{RESULTS}/world",
+        code=code_digest("diagrams.make_world"),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Draw the synthetic diagrams"
+    shell:
+        "python -m evpv_prm.diagrams.make_world --output {params.folder:q}"
+        " --questions-per-datasource {params.questions} --seed {params.seed} > {log:q} 2>&1"
+
+
+rule build_tiny_model:
+    output:
+        directory(f"{RESULTS}/tiny/{{architecture}}"),
+    log:
+        f"{RESULTS}/logs/build_tiny_model/{{architecture}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/build_tiny_model/{{architecture}}.tsv"
+    wildcard_constraints:
+        architecture="qwen25vl|internvl",
+    params:
+        seed=CONFIG.diagrams.seed,
+        code=lambda wildcards: code_digest(f"diagrams.tiny_{wildcards.architecture}"),
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    message:
+        "Build a tiny random {wildcards.architecture} model"
+    shell:
+        "python -m evpv_prm.diagrams.tiny_{wildcards.architecture} --output {output:q}"
+        " --seed {params.seed} > {log:q} 2>&1"

@@ -1,0 +1,89 @@
+# Tables, figures and provenance, from metrics alone: they rebuild on a CPU in seconds.
+# Takes results/metrics/best_of_n/POLICY.json; gives results/tables/, results/figures/ and
+# results/provenance.json.
+
+
+def named_metrics(wildcards, input):
+    """The metrics files as NAME=FILE, in the configuration's order."""
+    return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
+
+
+rule tabulate_best_of_n:
+    input:
+        expand(rules.compute_bon_metrics.output.json, policy=CONFIG.policies),
+    output:
+        multiext(f"{RESULTS}/tables/best_of_n", ".csv", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/tabulate_best_of_n.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_best_of_n.tsv"
+    params:
+        metrics=named_metrics,
+        stem=f"{RESULTS}/tables/best_of_n",
+        aggregations=CONFIG.best_of_n.table_aggregations,
+        note=CONFIG.diagrams.note,
+        code=code_digest("tables"),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Tabulate Best-of-N"
+    shell:
+        "python -m evpv_prm.tables best-of-n --metrics {params.metrics:q}"
+        " --aggregations {params.aggregations:q} --note {params.note:q}"
+        " --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
+rule plot_bon_curves:
+    input:
+        rules.tabulate_best_of_n.input,
+    output:
+        multiext(f"{RESULTS}/figures/bon_curves", ".pdf", ".png", ".csv"),
+    log:
+        f"{RESULTS}/logs/plot_bon_curves.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_bon_curves.tsv"
+    params:
+        metrics=named_metrics,
+        stem=f"{RESULTS}/figures/bon_curves",
+        width=CONFIG.figures.width_in,
+        aggregation=CONFIG.figures.aggregation,
+        code=code_digest("figures"),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Plot BoN@k and Pass@k"
+    shell:
+        "python -m evpv_prm.figures bon-curves --metrics {params.metrics:q}"
+        " --aggregation {params.aggregation} --width-in {params.width}"
+        " --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
+rule write_provenance:
+    input:
+        metrics=rules.tabulate_best_of_n.input,
+        models=sorted(
+            {
+                file
+                for model in (*CONFIG.policies.values(), CONFIG.verifier)
+                for file in model_files(CONFIG, model)
+            }
+        ),
+    output:
+        f"{RESULTS}/provenance.json",
+    log:
+        f"{RESULTS}/logs/write_provenance.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_provenance.tsv"
+    params:
+        config=CONFIG.model_dump_json(),
+        code=code_digest("provenance"),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Record what made these results"
+    shell:
+        "python -m evpv_prm.provenance --config-json {params.config:q} --output {output:q}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,57 @@
+# Scores: the verifier describes, audits and judges; Best-of-N metrics follow.
+# Takes results/candidates/POLICY/BENCHMARK/SHARD.jsonl and the verifier; gives
+# results/scored/POLICY/BENCHMARK/SHARD.jsonl and results/metrics/best_of_n/POLICY.json.
+
+
+rule score_candidates:
+    input:
+        candidates=rules.generate_candidates.output,
+        model=model_files(CONFIG, CONFIG.verifier),
+    output:
+        f"{RESULTS}/scored/{{policy}}/{{benchmark}}/{{scatteritem}}.jsonl",
+    log:
+        f"{RESULTS}/logs/score_candidates/{{policy}}/{{benchmark}}/{{scatteritem}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/score_candidates/{{policy}}/{{benchmark}}/{{scatteritem}}.tsv"
+    params:
+        images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
+        options=render_options(CONFIG.scoring),
+        engine=engine_flags(CONFIG.verifier),
+        store=f"{RESULTS}/store",
+        code=code_digest("evpv_prm_inference", "engine.vllm", "engine.api"),
+    threads: 8
+    resources:
+        gpu=gpus(CONFIG.verifier),
+        mem_mb=32000,
+        runtime=720,
+    message:
+        "Score the candidates of {wildcards.policy} for {wildcards.benchmark}, shard {wildcards.scatteritem}"
+    shell:
+        "python -m evpv_prm.evpv_prm_inference --candidates {input.candidates:q}"
+        " --images {params.images:q} --output {output:q} --store {params.store:q}"
+        " {params.options:q} {params.engine:q} > {log:q} 2>&1"
+
+
+rule compute_bon_metrics:
+    input:
+        scored_shards,
+    output:
+        json=f"{RESULTS}/metrics/best_of_n/{{policy}}.json",
+        markdown=f"{RESULTS}/metrics/best_of_n/{{policy}}.md",
+    log:
+        f"{RESULTS}/logs/compute_bon_metrics/{{policy}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compute_bon_metrics/{{policy}}.tsv"
+    params:
+        samples=CONFIG.best_of_n.bootstrap_samples,
+        seed=CONFIG.seed,
+        code=code_digest("compute_bon_metrics"),
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Compute Pass@k and BoN@k of {wildcards.policy}"
+    shell:
+        "python -m evpv_prm.compute_bon_metrics --scored {input:q} --output {output.json:q}"
+        " --markdown {output.markdown:q} --bootstrap-samples {params.samples}"
+        " --seed {params.seed} > {log:q} 2>&1"
