@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import radians, sin
 from random import Random
 from typing import TypeAlias
 
@@ -105,14 +106,10 @@ def third_angle(rng: Random) -> Exercise:
     """The third angle of a triangle with two angles labelled."""
     left, right = rng.randint(38, 72), rng.randint(38, 72)
     names = rng.choice(NAMES)[:3]
-    base = (polar((0, 0), 0, 0), (1.0, 0.0))
-    apex = _crossing(left, right)
-    corners = fit((*base, apex), LANDSCAPE, 22)
+    corners = fit(((0.0, 0.0), (1.0, 0.0), _apex(left, right)), LANDSCAPE, margin=22)
     middle = midpoint(corners)
     shapes: list[Shape] = [Polyline(corners, closed=True)]
-    shapes += [
-        Label(name, beyond(at, middle, 12)) for name, at in zip(names, corners, strict=True)
-    ]
+    shapes += [Label(name, beyond(at, middle, 12)) for name, at in zip(names, corners, strict=True)]
     facts = []
     for name, value, start in ((names[0], left, 0), (names[1], right, 180 - right)):
         corner = corners[names.index(name)]
@@ -187,9 +184,7 @@ def bar_difference(rng: Random) -> Exercise:
         place = (left + 15, top - 11)
         shapes.append(Polyline(corners, closed=True, fill=PALETTE[index]))
         shapes += [Label(name, (left + 15, floor + 12)), Label(str(value), place)]
-        facts.append(
-            Fact(f"bar {name}", value, f"The bar {name} is labelled {value}.", (place,))
-        )
+        facts.append(Fact(f"bar {name}", value, f"The bar {name} is labelled {value}.", (place,)))
     shapes.append(Polyline(((6.0, floor), (190.0, floor))))
     lower, higher = sorted(rng.sample(facts, 2), key=lambda fact: fact.value)
     value = higher.value - lower.value
@@ -266,12 +261,11 @@ def _angle(shapes: list[Shape], name: str, value: int, corner: Point, start: flo
     return Fact(name, value, f"The {name} is labelled {value}°.", (place,))
 
 
-def _crossing(left: float, right: float) -> Point:
-    """Return the apex of the triangle over (0, 0) and (1, 0) with these angles at the base."""
-    one, other = polar((0, 0), 1, left), polar((0, 0), 1, right)
-    slope, fall = one[1] / one[0], other[1] / other[0]
-    x = fall / (slope + fall)
-    return x, slope * x
+def _apex(left: float, right: float) -> Point:
+    """Return the apex of the triangle over (0, 0) and (1, 0) with these angles at its base."""
+    # The law of sines gives the side from (0, 0); the angle that faces the base completes 180.
+    side = sin(radians(right)) / sin(radians(180 - left - right))
+    return polar((0.0, 0.0), side, left)
 
 
 def _figure(kind: str, at: Point, colour: str) -> Shape:

@@ -139,9 +139,7 @@ def _two_image_problem(index: int, seed: int) -> Problem:
     pair: tuple[Exercise, Exercise] = (rng.choice(LENGTHS)(rng), rng.choice(COUNTS)(rng))
     first, second = rng.sample(pair, 2)
     value = first.value + second.value
-    question = (
-        f"What is the sum of {first.wanted} in <image 1> and {second.wanted} in <image 2>?"
-    )
+    question = f"What is the sum of {first.wanted} in <image 1> and {second.wanted} in <image 2>?"
     options, answer = _options(rng, index, value, unit="")
     if options:
         row = "  ".join(f"{letter}.{text}" for letter, text in zip(LETTERS, options, strict=True))
