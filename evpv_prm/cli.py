@@ -29,9 +29,13 @@ def run(main: Callable[[], int]) -> int:
 
     0: the output is whole; 1: too many failures; 2: bad input; 130: interrupted.
     """
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
-    )
+    # A handler of our own: the model libraries rearrange the root logger when they are imported.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    package = logging.getLogger("evpv_prm")
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    package.propagate = False
     try:
         return main()
     except UserError as error:

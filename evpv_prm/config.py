@@ -187,10 +187,10 @@ class BestOfN(Section):
     bootstrap_samples: int = Field(
         2000, ge=1, description="Bootstrap resamples behind every 95 % interval"
     )
-    table_aggregations: list[Aggregation] = Field(
+    aggregations: list[Aggregation] = Field(
         list(get_args(Aggregation)),
         min_length=1,
-        description="Step aggregations that the table shows",
+        description="Step aggregations that are measured",
     )
 
 

@@ -109,7 +109,7 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield every section once, outer ones first, with the keys that hold it."""
     yield "Top level", Config
     seen: dict[type[BaseModel], str] = {}
-    queue = [("", Config)]
+    queue: list[tuple[str, type[BaseModel]]] = [("", Config)]
     while queue:
         prefix, section = queue.pop(0)
         for name, field in section.model_fields.items():

@@ -9,7 +9,7 @@ class UserError(Exception):
     """Something outside the program is wrong: a file, a flag, a key, an address.
 
     The message is one line that says what is wrong and what was expected. Commands print it
-    without a traceback and exit with status 2 (see `evpv_prm.cli.main`).
+    without a traceback and exit with status 2 (see `evpv_prm.cli.run`).
     """
 
 

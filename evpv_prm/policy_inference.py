@@ -13,6 +13,7 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from evpv_prm import cli, parsing, prompts
 from evpv_prm.config import Candidates
@@ -110,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     records = []
     for question, images, batch in zip(questions, loaded, batches, strict=True):
+        fields: dict[str, Any]
         if isinstance(images, Failure):
             fields = {"error": images.kind, "detail": images.detail, "candidates": []}
         else:

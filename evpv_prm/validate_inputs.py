@@ -101,7 +101,8 @@ def verdict(report: InputReport, max_missing_images: float) -> None:
     ]
     if short:
         named = ", ".join(
-            f"{entry.benchmark.name} {entry.without_images:,} of {entry.questions:,}"
+            f"{entry.benchmark.name} {entry.without_images:,} of {entry.questions:,} "
+            f"(in {entry.benchmark.images})"
             for entry in short
         )
         needed = max(math.ceil(100 * _fraction_without_images(entry)) / 100 for entry in short)

@@ -6,16 +6,14 @@
 def benchmark_arguments():
     """The inputs to check, as the command takes them."""
     return [
-        word
+        [
+            f"name={name}",
+            f"questions={benchmark.questions}",
+            f"images={benchmark.images}",
+            f"datasource={benchmark.datasource or name}",
+            *([f"limit={benchmark.limit}"] if benchmark.limit else []),
+        ]
         for name, benchmark in CONFIG.benchmarks.items()
-        for word in (
-            "--benchmark",
-            name,
-            benchmark.questions,
-            benchmark.images,
-            benchmark.datasource or name,
-            str(benchmark.limit or "all"),
-        )
     ]
 
 
@@ -30,7 +28,9 @@ rule validate_inputs:
     benchmark:
         f"{RESULTS}/benchmarks/validate_inputs.tsv"
     params:
-        benchmarks=benchmark_arguments(),
+        benchmarks=[
+            word for words in benchmark_arguments() for word in ("--benchmark", *words)
+        ],
         allowed=CONFIG.max_missing_images,
         code=code_digest("validate_inputs"),
     threads: 8

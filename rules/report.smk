@@ -20,8 +20,7 @@ rule tabulate_best_of_n:
     params:
         metrics=named_metrics,
         stem=f"{RESULTS}/tables/best_of_n",
-        aggregations=CONFIG.best_of_n.table_aggregations,
-        note=CONFIG.diagrams.note,
+        note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
         code=code_digest("tables"),
     resources:
         mem_mb=1000,
@@ -30,8 +29,7 @@ rule tabulate_best_of_n:
         "Tabulate Best-of-N"
     shell:
         "python -m evpv_prm.tables best-of-n --metrics {params.metrics:q}"
-        " --aggregations {params.aggregations:q} --note {params.note:q}"
-        " --output-stem {params.stem:q} > {log:q} 2>&1"
+        " {params.note:q} --output-stem {params.stem:q} > {log:q} 2>&1"
 
 
 rule plot_bon_curves:

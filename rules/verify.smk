@@ -43,6 +43,7 @@ rule compute_bon_metrics:
     benchmark:
         f"{RESULTS}/benchmarks/compute_bon_metrics/{{policy}}.tsv"
     params:
+        aggregations=CONFIG.best_of_n.aggregations,
         samples=CONFIG.best_of_n.bootstrap_samples,
         seed=CONFIG.seed,
         code=code_digest("compute_bon_metrics"),
@@ -53,5 +54,6 @@ rule compute_bon_metrics:
         "Compute Pass@k and BoN@k of {wildcards.policy}"
     shell:
         "python -m evpv_prm.compute_bon_metrics --scored {input:q} --output {output.json:q}"
-        " --markdown {output.markdown:q} --bootstrap-samples {params.samples}"
+        " --markdown {output.markdown:q} --aggregations {params.aggregations:q}"
+        " --bootstrap-samples {params.samples}"
         " --seed {params.seed} > {log:q} 2>&1"

@@ -70,8 +70,9 @@ def resolve_image(root: Path, relative: str) -> Path:
 def check_image(path: Path) -> Failure | None:
     """Decode an image file; return why it cannot be used, None when it can.
 
-    The detail is the rest of a sentence that begins with the image. Kinds: "missing_image"; "unreadable_image" (not a file, no permission, empty, truncated, damaged
-    or not one of PNG, JPEG, WebP, GIF, BMP); "image_too_large" (see MAX_SIDE, MAX_PIXELS).
+    The detail is the rest of a sentence that begins with the image. Kinds: "missing_image";
+    "unreadable_image" (not a file, no permission, empty, truncated, damaged or not one of PNG,
+    JPEG, WebP, GIF, BMP); "image_too_large" (see MAX_SIDE, MAX_PIXELS).
     """
     try:
         status = path.stat()

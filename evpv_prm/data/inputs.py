@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evpv_prm.answers import broken_reason
 from evpv_prm.data.images import load_images
-from evpv_prm.data.markers import markers_beyond
+from evpv_prm.markers import markers_beyond
 from evpv_prm.data.questions import QuestionFile, content_digest, scan_questions
 from evpv_prm.engine.base import Failure
 from evpv_prm.errors import InputError
@@ -32,9 +32,6 @@ KINDS = {
 
 ERROR_KINDS = tuple(KINDS)[:5]
 """Findings that stop a run: what a file says cannot be used."""
-
-IMAGE_KINDS = tuple(KINDS)[5:8]
-"""Findings that make their question a failure of that kind in the run."""
 
 
 @dataclass(frozen=True)

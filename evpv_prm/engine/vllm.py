@@ -52,7 +52,11 @@ class VllmEngine:
                 dtype=options.dtype,
                 max_model_len=options.max_model_len,
                 max_num_seqs=model.concurrency,
-                max_num_batched_tokens=options.max_num_batched_tokens,
+                max_num_batched_tokens=options.max_num_batched_tokens
+                or (None if on_gpu else options.max_model_len),
+                # A prompt computed in parts makes vLLM rewind the request's random generator,
+                # which a CPU's generator cannot do.
+                enable_chunked_prefill=None if on_gpu else False,
                 tensor_parallel_size=options.tensor_parallel_size,
                 gpu_memory_utilization=options.gpu_memory_utilization,
                 enable_prefix_caching=options.enable_prefix_caching,
@@ -68,9 +72,9 @@ class VllmEngine:
                 },
                 # Without it, chat templates written for text move all images to the front.
                 interleave_mm_strings=True,
-                disable_log_stats=False,
                 # The CPU's default block is longer than most prompts, so that none is ever shared.
-                **({} if on_gpu else {"block_size": 32}),
+                block_size=None if on_gpu else 32,
+                disable_log_stats=False,
             )
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()
@@ -110,17 +114,17 @@ class VllmEngine:
 
     def prefix_cache_tokens(self) -> tuple[int, int]:
         """Return how many prompt tokens were looked up in the prefix cache and found there."""
-        counters = {metric.name: metric for metric in self._llm.get_metrics()}
-        queries, hits = (
-            counters[f"vllm:prefix_cache_{name}"].value for name in ("queries", "hits")
-        )
-        return int(queries), int(hits)
+        counters: dict[str, Any] = {metric.name: metric for metric in self._llm.get_metrics()}
+        names = ("vllm:prefix_cache_queries", "vllm:prefix_cache_hits")
+        queries, hits = (int(counters[name].value) for name in names)
+        return queries, hits
 
     def _enqueue(self, request: Request) -> str:
         (identifier,) = self._llm.enqueue_chat(
             [_chat(request)], self._sampling_params(request), use_tqdm=False
         )
-        return str(identifier)
+        # vLLM appends random characters to the name under which outputs and aborts know a request.
+        return str(identifier).partition("-")[0]
 
     def _sampling_params(self, request: Request) -> Any:
         from vllm import SamplingParams
@@ -159,7 +163,7 @@ def _prepare_environment(model: Model, on_gpu: bool) -> None:
     defaults = {
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_CPU_KVCACHE_SPACE": f"{model.vllm.cpu_kv_cache_gib:g}",
-        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_LOGGING_LEVEL": "ERROR",
         "TOKENIZERS_PARALLELISM": "false",
     }
     if not on_gpu:
@@ -179,7 +183,7 @@ def _check_allocation(model: Model, gpus: int | None) -> None:
         )
 
 
-def _chat(request: Request) -> list[dict[str, Any]]:
+def _chat(request: Request) -> list[Any]:
     """Return vLLM's form of the messages, images in place."""
     images = iter(request.images)
     return [

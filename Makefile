@@ -1,0 +1,37 @@
+# Any Python 3.11 will do: `make PYTHON=/path/to/python3.11 ...` says which.
+PYTHON ?= $(shell for p in python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && command -v $$p && break; \
+	done)
+CREATE = $(or $(PYTHON),$(error Python 3.11 is not on the PATH: make PYTHON=/path/to/python3.11)) envs/create.py
+IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
+DEMO := results/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+setup: ## create .venv from the locked versions (demo, test and lint do so themselves)
+	@$(CREATE)
+
+demo: setup ## run the whole pipeline on a CPU, with tiny models
+	@$(IN_VENV) snakemake --profile profiles/demo
+	@echo "Look at:"
+	@find $(DEMO)/tables $(DEMO)/figures -name '*.md' -o -name '*.png' | sort
+
+test: setup ## run all tests, those with real models among them
+	@$(IN_VENV) pytest --numprocesses 2 --dist loadgroup
+
+lint: setup ## check the style, the types and the rules
+	@$(IN_VENV) ruff check
+	@$(IN_VENV) ruff format --check
+	@$(IN_VENV) mypy
+	@$(IN_VENV) snakefmt --check Snakefile rules
+	@$(IN_VENV) snakemake --lint
+
+lock: ## resolve pyproject.toml into envs/cpu.lock
+	@$(CREATE) --lock
+
+clean: ## remove the environment, the caches and the demo's results
+	rm -rf .venv $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,11 @@
+"""What all tests share."""
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the real models first, one test after the other; the rest runs beside them."""
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+    for item in items:
+        if item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.xdist_group("real"))
