@@ -27,7 +27,7 @@ from evpv_prm.records import Candidate, CandidateRecord, FailedCandidate, Questi
 
 
 def draw_sampling(options: Candidates, seed: int, pid: str, index: int) -> Sampling:
-    """Draw the sampling of candidate `index` (from 0) of a question, from nothing but its arguments.
+    """Draw the sampling of candidate `index` (from 0) of a question.
 
     No two candidates of a run share a seed: a question's seeds are consecutive, and questions are
     2^6 apart by the hash of their pid.
