@@ -132,9 +132,7 @@ def _by_text(truth: GroundTruth, stated: str) -> frozenset[str]:
     return frozenset(labels) if len(labels) == 1 else frozenset()
 
 
-def _with_text(
-    truth: GroundTruth, stated: str, same: Callable[[str, str], bool]
-) -> frozenset[str]:
+def _with_text(truth: GroundTruth, stated: str, same: Callable[[str, str], bool]) -> frozenset[str]:
     """Return the options with this text; of several, the right ones if they are among them."""
     labels = frozenset(label for label, text in truth.options if same(text, stated))
     return truth.letters if truth.letters <= labels else labels

@@ -34,7 +34,9 @@ _CHARACTERS = str.maketrans(
 )  # fmt: skip
 
 # "\frac" inside a JSON string that nobody escaped is read as a form feed and "rac", and so on.
-_ESCAPED_COMMAND = re.compile(r"\f(?=rac)|\x08(?=oxed|eta)|\t(?=imes|ext|heta|frac|an\b)|\r(?=ight)")
+_ESCAPED_COMMAND = re.compile(
+    r"\f(?=rac)|\x08(?=oxed|eta)|\t(?=imes|ext|heta|frac|an\b)|\r(?=ight)"
+)
 _ESCAPES = {"\f": r"\f", "\x08": r"\b", "\t": r"\t", "\r": r"\r"}
 
 _WRAPPER = re.compile(

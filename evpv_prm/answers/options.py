@@ -16,7 +16,8 @@ _HEADER = re.compile(
 _BRACKETED = r"(?:^|(?<=[\s,;.?:!]))\({label}\)"
 _MARKERS = (_BRACKETED, r"(?:^|(?<=[\s;])){label}[.:：、．]", r"(?:^|(?<=[\s;])){label}\)")
 _OPTION_WORDS = re.compile(
-    r"\b(?:options?|choices?|answers?|and|or|both|the|correct|only)\b|选项?|和|与|或|项", re.IGNORECASE
+    r"\b(?:options?|choices?|answers?|and|or|both|the|correct|only)\b|选项?|和|与|或|项",
+    re.IGNORECASE,
 )
 _SEPARATORS = re.compile(r"[\s,;&/()\[\]{}<>\"'.:]+")
 _LED = re.compile(

@@ -41,7 +41,9 @@ def is_algebra(text: str) -> bool:
 def mixes_cases(text: str) -> bool:
     """Whether a letter occurs as a capital and as a small one, as in π(R+r)."""
     letters = {word for word in _WORD.findall(text) if len(word) < 3}
-    return any(letter.lower() in "".join(letters) for letter in "".join(letters) if letter.isupper())
+    return any(
+        letter.lower() in "".join(letters) for letter in "".join(letters) if letter.isupper()
+    )
 
 
 def _nesting(text: str) -> int:
