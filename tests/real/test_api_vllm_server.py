@@ -62,7 +62,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--dtype", "float32", "--max-model-len", "4096", "--enforce-eager"),
         *("--limit-mm-per-prompt", '{"image": 2}', "--block-size", "32"),
-        *("--structured-outputs-config", '{"disable_any_whitespace": true}'),
+        *("--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}'),
         "--enable-prompt-tokens-details",
     ]
     environment = os.environ | {
