@@ -40,7 +40,7 @@ class _Collected:
 
     n: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    clusters: list[int] = field(default_factory=list)
+    clusters: list[str] = field(default_factory=list)
     correct: list[list[bool]] = field(default_factory=list)
     answers: list[list[int]] = field(default_factory=list)
     scores: list[list[tuple[float, ...]]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class _Collected:
         return Outcomes(
             n=self.n,
             failures=self.failures,
-            clusters=np.array(self.clusters, dtype=np.int64),
+            clusters=np.array(self.clusters, dtype=np.str_),
             correct=np.array(self.correct, dtype=bool).reshape(shape),
             answers=np.array(self.answers, dtype=np.int64).reshape(shape),
             scores={key: scores[..., index] for index, key in enumerate(keys)},
@@ -79,7 +79,6 @@ def collect(
         return tuple(AGGREGATIONS[name](known) for name in aggregations)
 
     collected: dict[str, _Collected] = {}
-    clusters: dict[tuple[str, tuple[str, ...]], int] = {}
     num_candidates = 0
     for question in questions:
         if question.datasource == OVERALL:
@@ -93,8 +92,7 @@ def collect(
         correct, answers = _judge(question)
         part.correct.append(correct)
         part.answers.append(answers)
-        key = (question.datasource, question.images)
-        part.clusters.append(clusters.setdefault(key, len(clusters)))
+        part.clusters.append("\n".join((question.datasource, *question.images)))
         part.scores.append(
             [
                 aggregate(tuple(candidate.final_scores)) + aggregate(tuple(candidate.raw_scores))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evpv_prm.metrics.best_of_n import (
     BoolArray,
@@ -33,15 +34,14 @@ class Outcomes:
     """What is known of the questions of one datasource and their candidates.
 
     `n` counts all questions and `failures` what went wrong, by reason. The arrays have a row for
-    each question that enters the rates: `clusters` tells which share their images (a number is
-    never used in two datasources), `correct` and `answers` [questions, candidates] are as
-    `majority_vote` takes them, and so is each of `scores` as `best_of_n` does, by kind of scores
-    and aggregation.
+    each question that enters the rates: `clusters` names its datasource and images; `correct` and
+    `answers` [questions, candidates] are as `majority_vote` takes them, and so is each of `scores`
+    as `best_of_n` does, by kind of scores and aggregation.
     """
 
     n: int
     failures: Mapping[str, int]
-    clusters: IntArray
+    clusters: NDArray[np.str_]
     correct: BoolArray
     answers: IntArray
     scores: Mapping[tuple[Scores, str], FloatArray]
