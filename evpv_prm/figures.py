@@ -19,8 +19,8 @@ from evpv_prm import plot_style
 from evpv_prm.cli import run
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import write_text
-from evpv_prm.metrics.bon_file import OVERALL, BonMetrics, read_named_metrics
-from evpv_prm.metrics.bon_tables import MACRO_AVERAGE, tidy_frame
+from evpv_prm.metrics.bon_file import MACRO_AVERAGE, OVERALL, BonMetrics, read_named_metrics
+from evpv_prm.metrics.bon_frame import tidy_frame
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
-_DRAWS_AT_ONCE = 2_000_000  # bounds the memory of one block of resamples to some 50 MB
+_WEIGHTS_AT_ONCE = 2_000_000  # bounds the memory of one block of resamples to 16 MB
 
 
 def resample_sums(
@@ -37,13 +37,12 @@ def resample_sums(
     count = int(index.max()) + 1
     totals = np.zeros((count, values.shape[1]))
     np.add.at(totals, index, values)
-    block = max(1, _DRAWS_AT_ONCE // count)
     sums = np.empty((samples, values.shape[1]))
-    for start in range(0, samples, block):
-        rows = min(block, samples - start)
-        draws = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
-        weights = np.bincount(draws.ravel(), minlength=rows * count).reshape(rows, count)
-        sums[start : start + rows] = weights.astype(float) @ totals
+    for block in np.array_split(sums, -(-samples * count // _WEIGHTS_AT_ONCE)):
+        weights = np.empty((len(block), count))
+        for row in weights:
+            row[:] = np.bincount(rng.integers(count, size=count), minlength=count)
+        np.matmul(weights, totals, out=block)
     return sums
 
 
