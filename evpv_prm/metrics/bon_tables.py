@@ -113,7 +113,7 @@ def _definitions(metrics: BonMetrics) -> list[str]:
         "All rates are over the scored questions, those that were put to the policy. A candidate "
         "that could not be made is wrong; one without a score ranks below all others; ties share "
         "the choice equally.",
-        f"Intervals: bootstrap over questions clustered by image, "
+        f"Intervals: bootstrap over questions clustered by image within each benchmark, "
         f"{metrics.bootstrap_samples} resamples, seed {metrics.seed}; paired for gains.",
     ]
 

@@ -20,7 +20,8 @@ def resample_sums(
     """Draw as many clusters as there are, with replacement, and sum what they hold.
 
     Args:
-        values: one row a question, one column a quantity [questions, quantities].
+        values: one row a question, one column a quantity [questions, quantities]; a column of ones
+            counts the questions of a resample, for rates.
         clusters: the cluster of each question [questions], of any sortable type.
         samples: the number of resamples.
         rng: the source of the draws; the same state gives the same result.
@@ -44,15 +45,6 @@ def resample_sums(
             row[:] = np.bincount(rng.integers(count, size=count), minlength=count)
         np.matmul(weights, totals, out=block)
     return sums
-
-
-def resample_means(
-    values: FloatArray, clusters: ArrayLike, samples: int, rng: np.random.Generator
-) -> FloatArray:
-    """Return the means over the questions of each resample; arguments as for `resample_sums`."""
-    sums = resample_sums(np.column_stack([values, np.ones(len(values))]), clusters, samples, rng)
-    means: FloatArray = sums[:, :-1] / sums[:, -1:]
-    return means
 
 
 def percentile_interval(replicates: FloatArray, confidence: float = 0.95) -> FloatArray:

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evpv_prm.metrics.bootstrap import percentile_interval, resample_means, resample_sums
+from evpv_prm.metrics.bootstrap import percentile_interval, resample_sums
+
+
+def resample_means(values, clusters, samples, rng):
+    sums = resample_sums(np.column_stack([values, np.ones(len(values))]), clusters, samples, rng)
+    return sums[:, :-1] / sums[:, -1:]
 
 
 def interval(values, clusters, samples=2000, seed=0):
