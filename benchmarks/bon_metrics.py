@@ -32,7 +32,8 @@ from evpv_prm.jsonl import read_rows, write_rows
 from evpv_prm.reward import checklist, gate
 
 CANDIDATES, STEPS = 8, 6
-DRESSES = ("{}", "({})", "**{}**", "The answer is {}", "\\boxed{{{}}}", "{}.", "$ {} $")
+LETTER_DRESSES = ("{}", "({})", "**{}**", "{}.", "The answer is {}", "\\boxed{{{}}}")
+DRESSES = ("{}", "**{}**", "{}.", "The answer is {}", "\\boxed{{{}}}")
 
 
 @dataclass(frozen=True)
@@ -65,18 +66,29 @@ def real_questions(folder: Path) -> list[dict[str, Any]]:
 
 
 def scored(questions: list[dict[str, Any]], rng: random.Random) -> Iterator[dict[str, Any]]:
-    """Yield questions with candidates that give the truth or another truth of the datasource."""
-    answers = defaultdict(list)
+    """Yield questions with candidates of which about half are right.
+
+    A wrong answer to a question with an option letter is another letter, and to any other question
+    the truth of another one of its datasource.
+    """
+    answers = defaultdict(set)
     for question in questions:
-        answers[question["datasource"]].append(question["answer"])
+        if not is_letter(question["answer"]):
+            answers[question["datasource"]].add(question["answer"])
+    pools = {name: sorted(pool) for name, pool in answers.items()}
     for question in questions:
-        others = rng.choices(answers[question["datasource"]], k=3)
-        pool = [question["answer"], *others]
+        truth = question["answer"]
+        pool = "ABCDE" if is_letter(truth) else pools[question["datasource"]]
+        wrong = rng.choices(pool, k=3)
         responses = {
-            f"vlmresponse{number}": candidate(rng.choices(pool, weights=[3, 1, 1, 1])[0], rng)
+            f"vlmresponse{number}": candidate(rng.choices([truth, *wrong], [3, 1, 1, 1])[0], rng)
             for number in range(1, CANDIDATES + 1)
         }
         yield question | responses
+
+
+def is_letter(answer: str) -> bool:
+    return len(answer) == 1 and answer in "ABCDEFGHIJ"
 
 
 def candidate(answer: str, rng: random.Random) -> dict[str, Any]:
@@ -101,7 +113,7 @@ def candidate(answer: str, rng: random.Random) -> dict[str, Any]:
         "step_probabilities": [rng.random() for _ in range(STEPS)],
         "failures": [],
     }
-    answer = rng.choice(DRESSES).format(answer)
+    answer = rng.choice(LETTER_DRESSES if is_letter(answer) else DRESSES).format(answer)
     return {"reasoningprocess": steps, "finalanswer": answer, "eval": evaluation}
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from evpv_prm.answers import ground_truth, is_correct, normalise
 from evpv_prm.cli import run
 from evpv_prm.data.scored import ScoredCandidate, ScoredQuestion, read_scored
-from evpv_prm.errors import UserError
+from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json, write_text
 from evpv_prm.metrics.best_of_n import NO_ANSWER
 from evpv_prm.metrics.bon_file import OVERALL, BonMetrics
@@ -68,7 +68,8 @@ def collect(
     not be made is wrong, has no vote and no score.
 
     Raises:
-        UserError: no question has candidates, or a datasource is named like the pooled one.
+        UserError: no question has candidates.
+        InputError: a datasource is named like all of them pooled.
     """
 
     @lru_cache(maxsize=65536)
@@ -82,7 +83,8 @@ def collect(
     num_candidates = 0
     for question in questions:
         if question.datasource == OVERALL:
-            raise UserError(f"{question.pid}: datasource: {OVERALL!r} is kept for all pooled")
+            reason = f"{OVERALL!r} is the name of all datasources pooled"
+            raise InputError(question.path, question.line, "datasource", expected=reason)
         part = collected.setdefault(question.datasource, _Collected())
         part.n += 1
         if question.error is not None:
@@ -138,7 +140,7 @@ def compute(
     """Compute the metrics of scored files.
 
     Raises:
-        InputError: as `read_scored`.
+        InputError: as `read_scored` and `collect`.
         UserError: as `collect`.
     """
     questions = tqdm(read_scored(paths), desc="judging", unit="question", disable=None)

@@ -14,8 +14,6 @@ from evpv_prm.jsonl import atomic_write
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 GREY = "#7F7F7F"
 
-mpl.use("Agg")
-
 
 def style() -> AbstractContextManager[None]:
     """Return a context in which figures are drawn and saved in this look."""
