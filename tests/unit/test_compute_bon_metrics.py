@@ -135,7 +135,7 @@ def test_blank_answers_do_not_vote(compute):
 
 
 def test_equal_answers_in_different_dress_vote_together(compute):
-    rows = [question("q", *(candidate(text, [1]) for text in ("(B)", "A", " b ")))]
+    rows = [question("q", *(candidate(text, [1]) for text in ("B", "A", " **B** ")))]
 
     assert compute(rows)["datasources"]["X"]["majority_vote"]["3"] == 1
 
