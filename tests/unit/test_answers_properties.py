@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evpv_prm.answers import LONGEST_ANSWER, broken_reason, ground_truth, is_correct, normalise
-from evpv_prm.answers import parse_options as options_of
+from evpv_prm.answers import (
+    LONGEST_ANSWER,
+    broken_reason,
+    ground_truth,
+    is_correct,
+    normalise,
+    parse_options,
+)
 
 numbers = st.one_of(
     st.integers(-(10**12), 10**12).map(str),
@@ -93,14 +99,15 @@ def test_nothing_raises(truth, answer):
     is_correct(ground_truth(truth, answer, None), truth)
     is_correct(ground_truth(answer, truth, [truth, answer]), answer)
     broken_reason(truth, answer, None)
-    options_of(truth)
+    parse_options(truth)
 
 
 TOWERS = [
     "9^{9^{9}}", "9^9^9", "9**9**9**9", "(9^{99})^{99}", "{9}^{9^9}", "x^{9^{9^{9}}}", "9e999999",
     "999999999999^{2000}", "2^{99*99*99*99}", "\\exp(\\exp(\\exp(9)))", "9!!!!", "10!",
     "(a+b)(c+d)(e+f)(g+h)(k+l)(m+n)(p+q)(r+s)", "(a+b+c)^4(d+e+f)^4(x+y+z)^4", "(x+y)^{2000}",
-    "\\sin(\\sin(\\sin(\\sin(x))))^{12}", "\\frac{\\sin(3x)+\\cos(5x)\\tan(7x)}{\\sin(2x)\\cos(4x)}",
+    "\\sin(\\sin(\\sin(\\sin(x))))^{12}",
+    "\\frac{\\sin(3x)+\\cos(5x)\\tan(7x)}{\\sin(2x)\\cos(4x)}",
     "\\frac{1}{" * 8 + "x" + "}" * 8, "3^{2000x}", "__import__('os').system('true')",
 ]  # fmt: skip
 REPEATED = [
@@ -128,7 +135,8 @@ REPEATED = [
     "\\sqrt{x+",
 ]
 TRUTHS = ["5", "x+1", "(x+4)^3", "\\frac{1}{2}", "(1,2)", "f(x)=|x-3|", "4\\pi", "1 & 3",
-          "x^2+y^2=49", "\\sin(x)+\\cos(x)", "(a+b)(c+d)(e+f)(g+h)(k+l)(m+n)(p+q)(r+s)+1"]  # fmt: skip
+          "x^2+y^2=49", "\\sin(x)+\\cos(x)",
+          "(a+b)(c+d)(e+f)(g+h)(k+l)(m+n)(p+q)(r+s)+1"]  # fmt: skip
 
 
 @pytest.mark.timeout(60)
