@@ -128,7 +128,7 @@ def third_angle(rng: Random) -> Exercise:
 def angle_on_line(rng: Random) -> Exercise:
     """The angle that is left over on a straight line beside one labelled angle."""
     known = rng.randint(40, 140)
-    left, right, foot, tip = rng.choice(NAMES)
+    left, right, foot, tip = list(rng.choice(NAMES))
     ends = ((14.0, 132.0), (182.0, 132.0))
     centre = (98.0 + rng.randint(-14, 14), 132.0)
     end = polar(centre, 98, known)
