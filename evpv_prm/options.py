@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from evpv_prm.errors import UserError
+
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
 
@@ -38,14 +40,22 @@ def add_options(parser: argparse.ArgumentParser, section: type[BaseModel]) -> No
 
 
 def read_options(arguments: argparse.Namespace, section: type[SectionT]) -> SectionT:
-    """Build the section from parsed arguments; flags that were not given take the defaults."""
+    """Build the section from parsed arguments; flags that were not given take the defaults.
+
+    Raises:
+        UserError: flags that are right one by one do not go together.
+    """
     given = vars(arguments)
     values: dict[str, Any] = {}
     for path, _ in _leaves(section):
         destination = _destination(section, path)
         if destination in given:
             _set(values, path, given[destination])
-    return section.model_validate(values)
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"]
+        raise UserError(message.removeprefix("Value error, ")) from None
 
 
 def render_options(options: BaseModel) -> list[str]:

@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from evpv_prm import cli, parsing, prompts
+from evpv_prm.answers import parse_options
 from evpv_prm.config import Candidates
 from evpv_prm.data.images import load_images
 from evpv_prm.data.questions import read_questions
 from evpv_prm.engine.base import Failure, Image, Request, Result, Sampling
+from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import write_rows
 from evpv_prm.options import add_options, read_options
 from evpv_prm.records import Candidate, CandidateRecord, FailedCandidate, Question
 
 
 def draw_sampling(options: Candidates, seed: int, pid: str, index: int) -> Sampling:
-    """Draw the sampling of candidate `index` (from 0) of a question, from nothing but its arguments.
+    """Draw the sampling of candidate `index` (from 0) of a question.
 
     No two candidates of a run share a seed: a question's seeds are consecutive, and questions are
     2^6 apart by the hash of their pid.
@@ -54,6 +56,7 @@ def build_requests(
         len(images),
         max_steps=options.max_steps,
         max_step_characters=options.max_step_characters,
+        letters=list(parse_options(question.question)) if options.letters_only else (),
     )
     return [
         Request(
@@ -88,6 +91,32 @@ def read_candidate(result: Result, sampling: Sampling) -> Candidate | FailedCand
     return Candidate.model_validate({**parsed.to_row(), "sampling": drawn})
 
 
+def sample(
+    questions: Sequence[Question],
+    images: Path,
+    engine: StoredEngine,
+    options: Candidates,
+    seed: int,
+) -> list[CandidateRecord]:
+    """Return the questions with their candidates, in the order given; one wave of requests."""
+    loaded = [load_images(images, question.images) for question in questions]
+    batches = [
+        [] if isinstance(found, Failure) else build_requests(question, found, options, seed)
+        for question, found in zip(questions, loaded, strict=True)
+    ]
+    requests = [request for batch in batches for request in batch]
+    results = iter(engine.generate(requests, cli.progress(len(requests), "policy")))
+    records = []
+    for question, found, batch in zip(questions, loaded, batches, strict=True):
+        fields: dict[str, Any] = {
+            "candidates": [read_candidate(next(results), request.sampling) for request in batch]
+        }
+        if isinstance(found, Failure):
+            fields |= {"error": found.kind, "detail": found.detail}
+        records.append(CandidateRecord.model_validate({**question.to_row(), **fields}))
+    return records
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
     parser = cli.parser(__doc__, "policy_inference")
@@ -100,26 +129,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = read_options(arguments, Candidates)
 
     questions = read_questions(arguments.questions)
-    loaded = [load_images(arguments.images, question.images) for question in questions]
-    batches = [
-        [] if isinstance(images, Failure) else build_requests(q, images, options, arguments.seed)
-        for q, images in zip(questions, loaded, strict=True)
-    ]
-    requests = [request for batch in batches for request in batch]
     with cli.open_engine(arguments) as engine:
-        results = iter(engine.generate(requests, cli.progress(len(requests), "policy")))
-
-    records = []
-    for question, images, batch in zip(questions, loaded, batches, strict=True):
-        fields: dict[str, Any]
-        if isinstance(images, Failure):
-            fields = {"error": images.kind, "detail": images.detail, "candidates": []}
-        else:
-            candidates = [read_candidate(next(results), request.sampling) for request in batch]
-            fields = {"candidates": candidates}
-        records.append(CandidateRecord.model_validate({**question.to_row(), **fields}))
-    failed = sum(isinstance(c, FailedCandidate) for r in records for c in r.candidates)
-    status = cli.check_failures(failed, len(requests), arguments.max_failures)
+        records = sample(questions, arguments.images, engine, options, arguments.seed)
+    candidates = [candidate for record in records for candidate in record.candidates]
+    failed = sum(isinstance(candidate, FailedCandidate) for candidate in candidates)
+    status = cli.check_failures(failed, len(candidates), arguments.max_failures)
     if status == 0:
         write_rows(arguments.output, (record.to_row() for record in records))
     return status

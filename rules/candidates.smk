@@ -13,17 +13,19 @@ rule generate_candidates:
         f"{RESULTS}/logs/generate_candidates/{{policy}}/{{benchmark}}/{{scatteritem}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/generate_candidates/{{policy}}/{{benchmark}}/{{scatteritem}}.tsv"
+    conda:
+        "../envs/models.yaml"
+    threads: 8
+    resources:
+        gpu=lambda wildcards: gpus(CONFIG.policies[wildcards.policy]),
+        mem_mb=32000,
+        runtime=720,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
         options=render_options(CONFIG.candidates),
         engine=lambda wildcards: engine_flags(CONFIG.policies[wildcards.policy]),
         store=f"{RESULTS}/store",
         code=code_digest("policy_inference", "engine.vllm", "engine.api"),
-    threads: 8
-    resources:
-        gpu=lambda wildcards: gpus(CONFIG.policies[wildcards.policy]),
-        mem_mb=32000,
-        runtime=720,
     message:
         "Sample candidates of {wildcards.policy} for {wildcards.benchmark}, shard {wildcards.scatteritem}"
     shell:

@@ -1,6 +1,7 @@
 # What all rules share: the validated configuration, wildcards, and how a rule calls a command.
 # Takes config.yaml (or the file given instead); gives CONFIG, RESULTS and the functions below.
 
+import os
 import sys
 
 from evpv_prm.config import load_config
@@ -11,7 +12,8 @@ from evpv_prm.workflow import code_digest, model_files
 try:
     CONFIG = load_config(config)
 except UserError as error:
-    sys.exit(f"error: {error}")
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
 
 RESULTS = CONFIG.results
 
@@ -48,3 +50,29 @@ def engine_flags(model):
 def gpus(model):
     """GPUs that serve a model; none behind an API or where there is no GPU to ask for."""
     return model.vllm.tensor_parallel_size if model.backend == "vllm" else 0
+
+
+def benchmark_arguments():
+    """The inputs to check, as the command takes them."""
+    words = []
+    for name, benchmark in CONFIG.benchmarks.items():
+        words += [
+            "--benchmark",
+            f"name={name}",
+            f"questions={benchmark.questions}",
+            f"images={benchmark.images}",
+            f"datasource={benchmark.datasource or name}",
+        ]
+        if benchmark.limit:
+            words.append(f"limit={benchmark.limit}")
+    return words
+
+
+def named_metrics(wildcards, input):
+    """The metrics files as NAME=FILE, in the configuration's order."""
+    return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
+
+
+def stem(wildcards, output):
+    """A rule's outputs without their suffixes."""
+    return os.path.splitext(output[0])[0]

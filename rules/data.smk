@@ -3,20 +3,6 @@
 # results/inputs/report.{json,md} and results/questions/BENCHMARK[/SHARD].jsonl.
 
 
-def benchmark_arguments():
-    """The inputs to check, as the command takes them."""
-    return [
-        [
-            f"name={name}",
-            f"questions={benchmark.questions}",
-            f"images={benchmark.images}",
-            f"datasource={benchmark.datasource or name}",
-            *([f"limit={benchmark.limit}"] if benchmark.limit else []),
-        ]
-        for name, benchmark in CONFIG.benchmarks.items()
-    ]
-
-
 rule validate_inputs:
     input:
         sorted({benchmark.questions for benchmark in CONFIG.benchmarks.values()}),
@@ -27,16 +13,16 @@ rule validate_inputs:
         f"{RESULTS}/logs/validate_inputs.log",
     benchmark:
         f"{RESULTS}/benchmarks/validate_inputs.tsv"
-    params:
-        benchmarks=[
-            word for words in benchmark_arguments() for word in ("--benchmark", *words)
-        ],
-        allowed=CONFIG.max_missing_images,
-        code=code_digest("validate_inputs"),
+    conda:
+        "../envs/analysis.yaml"
     threads: 8
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        benchmarks=benchmark_arguments(),
+        allowed=CONFIG.max_missing_images,
+        code=code_digest("validate_inputs"),
     message:
         "Check all questions and images of the run"
     shell:
@@ -56,16 +42,20 @@ rule prepare_questions:
         f"{RESULTS}/logs/prepare_questions/{{benchmark}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare_questions/{{benchmark}}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         datasource=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].datasource
         or wildcards.benchmark,
         limit=lambda wildcards: (
-            [f"--limit={limit}"] if (limit := CONFIG.benchmarks[wildcards.benchmark].limit) else []
+            [f"--limit={limit}"]
+            if (limit := CONFIG.benchmarks[wildcards.benchmark].limit)
+            else []
         ),
         code=code_digest("prepare_questions"),
-    resources:
-        mem_mb=1000,
-        runtime=10,
     message:
         "Select the questions of {wildcards.benchmark} and give each its pid"
     shell:
@@ -82,11 +72,13 @@ rule split_questions:
         f"{RESULTS}/logs/split_questions/{{benchmark}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/split_questions/{{benchmark}}.tsv"
-    params:
-        code=code_digest("split_questions"),
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=code_digest("split_questions"),
     message:
         "Split the questions of {wildcards.benchmark} into {CONFIG.shards} shard(s)"
     shell:

@@ -13,14 +13,16 @@ rule make_world:
         f"{RESULTS}/logs/make_world.log",
     benchmark:
         f"{RESULTS}/benchmarks/make_world.tsv"
-    params:
-        questions=CONFIG.diagrams.questions_per_datasource,
-        seed=CONFIG.diagrams.seed,
-        folder=f"{RESULTS}/world",
-        code=code_digest("diagrams.make_world"),
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        questions=CONFIG.diagrams.questions_per_datasource,
+        seed=CONFIG.diagrams.seed,
+        folder=lambda wildcards, output: os.path.dirname(output.benchmarks),
+        code=code_digest("diagrams.make_world"),
     message:
         "Draw the synthetic diagrams"
     shell:
@@ -37,12 +39,14 @@ rule build_tiny_model:
         f"{RESULTS}/benchmarks/build_tiny_model/{{architecture}}.tsv"
     wildcard_constraints:
         architecture="qwen25vl|internvl",
-    params:
-        seed=CONFIG.diagrams.seed,
-        code=lambda wildcards: code_digest(f"diagrams.tiny_{wildcards.architecture}"),
+    conda:
+        "../envs/models.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
+    params:
+        seed=CONFIG.diagrams.seed,
+        code=lambda wildcards: code_digest(f"diagrams.tiny_{wildcards.architecture}"),
     message:
         "Build a tiny random {wildcards.architecture} model"
     shell:

@@ -3,11 +3,6 @@
 # results/provenance.json.
 
 
-def named_metrics(wildcards, input):
-    """The metrics files as NAME=FILE, in the configuration's order."""
-    return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
-
-
 rule tabulate_best_of_n:
     input:
         expand(rules.compute_bon_metrics.output.json, policy=CONFIG.policies),
@@ -17,14 +12,16 @@ rule tabulate_best_of_n:
         f"{RESULTS}/logs/tabulate_best_of_n.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_best_of_n.tsv"
-    params:
-        metrics=named_metrics,
-        stem=f"{RESULTS}/tables/best_of_n",
-        note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
-        code=code_digest("tables"),
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        metrics=named_metrics,
+        stem=stem,
+        note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
+        code=code_digest("tables"),
     message:
         "Tabulate Best-of-N"
     shell:
@@ -41,15 +38,17 @@ rule plot_bon_curves:
         f"{RESULTS}/logs/plot_bon_curves.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_bon_curves.tsv"
-    params:
-        metrics=named_metrics,
-        stem=f"{RESULTS}/figures/bon_curves",
-        width=CONFIG.figures.width_in,
-        aggregation=CONFIG.figures.aggregation,
-        code=code_digest("figures"),
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        metrics=named_metrics,
+        stem=stem,
+        width=CONFIG.figures.width_in,
+        aggregation=CONFIG.figures.aggregation,
+        code=code_digest("figures"),
     message:
         "Plot BoN@k and Pass@k"
     shell:
@@ -74,12 +73,14 @@ rule write_provenance:
         f"{RESULTS}/logs/write_provenance.log",
     benchmark:
         f"{RESULTS}/benchmarks/write_provenance.tsv"
-    params:
-        config=CONFIG.model_dump_json(),
-        code=code_digest("provenance"),
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        config=CONFIG.model_dump_json(),
+        code=code_digest("provenance"),
     message:
         "Record what made these results"
     shell:

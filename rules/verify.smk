@@ -13,17 +13,19 @@ rule score_candidates:
         f"{RESULTS}/logs/score_candidates/{{policy}}/{{benchmark}}/{{scatteritem}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/score_candidates/{{policy}}/{{benchmark}}/{{scatteritem}}.tsv"
+    conda:
+        "../envs/models.yaml"
+    threads: 8
+    resources:
+        gpu=gpus(CONFIG.verifier),
+        mem_mb=32000,
+        runtime=720,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
         options=render_options(CONFIG.scoring),
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
         code=code_digest("evpv_prm_inference", "engine.vllm", "engine.api"),
-    threads: 8
-    resources:
-        gpu=gpus(CONFIG.verifier),
-        mem_mb=32000,
-        runtime=720,
     message:
         "Score the candidates of {wildcards.policy} for {wildcards.benchmark}, shard {wildcards.scatteritem}"
     shell:
@@ -42,14 +44,16 @@ rule compute_bon_metrics:
         f"{RESULTS}/logs/compute_bon_metrics/{{policy}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/compute_bon_metrics/{{policy}}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         aggregations=CONFIG.best_of_n.aggregations,
         samples=CONFIG.best_of_n.bootstrap_samples,
         seed=CONFIG.seed,
         code=code_digest("compute_bon_metrics"),
-    resources:
-        mem_mb=2000,
-        runtime=30,
     message:
         "Compute Pass@k and BoN@k of {wildcards.policy}"
     shell:

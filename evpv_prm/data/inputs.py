@@ -9,10 +9,10 @@ from pathlib import Path
 
 from evpv_prm.answers import broken_reason
 from evpv_prm.data.images import load_images
-from evpv_prm.markers import markers_beyond
 from evpv_prm.data.questions import QuestionFile, content_digest, scan_questions
 from evpv_prm.engine.base import Failure
 from evpv_prm.errors import InputError
+from evpv_prm.markers import markers_beyond
 from evpv_prm.records import Question
 
 KINDS = {

@@ -7,7 +7,7 @@ import io
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import PIL.Image
 
 from evpv_prm.config import Model
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Usage
+from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ class VllmEngine:
         UserError: the model cannot be loaded, or asks for more GPUs than there are.
     """
 
-    def __init__(self, model: Model, identity: Mapping[str, Any]) -> None:
-        self.identity = identity
+    def __init__(self, model: Model) -> None:
+        self.identity = engine_identity(model)
         self._concurrency = model.concurrency
         # Imported late: loading vLLM takes seconds, and a run whose replies are all stored
         # never needs it.
@@ -112,12 +113,12 @@ class VllmEngine:
         del self._llm
         gc.collect()
 
-    def prefix_cache_tokens(self) -> tuple[int, int]:
-        """Return how many prompt tokens were looked up in the prefix cache and found there."""
+    def prompt_tokens(self) -> tuple[int, int]:
+        """Return the prompt tokens so far, and how many of them the prefix cache spared."""
         counters: dict[str, Any] = {metric.name: metric for metric in self._llm.get_metrics()}
-        names = ("vllm:prefix_cache_queries", "vllm:prefix_cache_hits")
-        queries, hits = (int(counters[name].value) for name in names)
-        return queries, hits
+        names = ("vllm:prompt_tokens", "vllm:prefix_cache_hits")
+        total, cached = (int(counters[name].value) for name in names)
+        return total, cached
 
     def _enqueue(self, request: Request) -> str:
         (identifier,) = self._llm.enqueue_chat(
