@@ -131,7 +131,7 @@ def angle_on_line(rng: Random) -> Exercise:
     left, right, foot, tip = list(rng.choice(NAMES))
     ends = ((14.0, 132.0), (182.0, 132.0))
     centre = (98.0 + rng.randint(-14, 14), 132.0)
-    end = polar(centre, 98, known)
+    end = polar(centre, 84, known)
     shapes: list[Shape] = [Polyline(ends), Polyline((centre, end))]
     places = ((right, (176.0, 148.0)), (left, (20.0, 148.0)), (foot, (centre[0], 148.0)))
     shapes += [Label(name, at) for name, at in places]
