@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && command -v $$p && break; \
 	done)
 CREATE = $(or $(PYTHON),$(error Python 3.11 is not on the PATH: make PYTHON=/path/to/python3.11)) envs/create.py
+# Each command imports large libraries: let Python keep what it compiles.
+unexport PYTHONDONTWRITEBYTECODE
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
 

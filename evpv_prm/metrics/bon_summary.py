@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -145,13 +144,16 @@ def _counts(part: Outcomes) -> dict[str, Any]:
 
 
 def _total(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add up counts; a table of counts adds up by its keys."""
-    return {
-        key: dict(sorted(sum((Counter(part[key]) for part in counts), Counter[str]()).items()))
-        if isinstance(value, dict)
-        else sum(part[key] for part in counts)
-        for key, value in counts[0].items()
-    }
+    """Add up counts; a table of counts adds up by its keys, zeros included."""
+    total: dict[str, Any] = {}
+    for key, value in counts[0].items():
+        parts = [part[key] for part in counts]
+        if isinstance(value, dict):
+            names = sorted(set().union(*parts))
+            total[key] = {name: sum(part.get(name, 0) for part in parts) for name in names}
+        else:
+            total[key] = sum(parts)
+    return total
 
 
 def _summary(
