@@ -190,7 +190,7 @@ SCHEDULES = {"shared": run_shared, "sequential": run_sequential}
 def measure(arguments: argparse.Namespace, schedule: str, model: Path) -> dict[str, Any]:
     """Run one schedule in a fresh process."""
     command = [
-        sys.executable, __file__, "--schedule", schedule, "--model", str(model),
+        sys.executable, "-m", "benchmarks.scoring", "--schedule", schedule, "--model", str(model),
         "--questions", str(arguments.questions), "--candidates", str(arguments.candidates),
         "--steps", str(arguments.steps),
     ]  # fmt: skip

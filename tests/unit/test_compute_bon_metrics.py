@@ -104,6 +104,7 @@ def test_overall_pools_questions_and_the_macro_average_weighs_datasources_alike(
     assert metrics["datasources"]["OVERALL"]["pass_at_k"]["2"] == 0.75
     assert metrics["macro_average"]["pass_at_k"]["2"] == 0.5
     assert metrics["datasources"]["OVERALL"]["n"] == metrics["macro_average"]["n"] == 4
+    assert metrics["datasources"]["OVERALL"]["n_unscored_candidates"] == {"gated": 0, "raw": 0}
 
 
 def test_verifier_failures_are_counted_by_stage_and_leave_no_score(compute):
