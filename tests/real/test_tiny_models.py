@@ -10,7 +10,6 @@ import pytest
 from evpv_prm import prompts
 from evpv_prm.config import Model, VllmOptions
 from evpv_prm.diagrams import tiny_internvl, tiny_qwen25vl
-from evpv_prm.diagrams.make_world import write_world
 from evpv_prm.diagrams.world import make_world
 from evpv_prm.engine.base import Image, Reply, Request, Sampling
 
@@ -19,22 +18,6 @@ pytestmark = pytest.mark.real
 BUILDERS = {"qwen25vl": tiny_qwen25vl.main, "internvl": tiny_internvl.main}
 PROBLEMS = make_world(2, seed=0)
 ONE_IMAGE, TWO_IMAGES = PROBLEMS[0], PROBLEMS[-1]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """Both tiny models, built as a user builds them."""
-    directory = tmp_path_factory.mktemp("tiny")
-    for name, build in BUILDERS.items():
-        assert build(["--output", str(directory / name)]) == 0
-    return directory
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("world")
-    write_world(directory, PROBLEMS)
-    return directory / "images"
 
 
 @pytest.fixture(scope="module")
