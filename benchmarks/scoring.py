@@ -46,6 +46,7 @@ OPTIONS = Scoring(
     judge=JudgeDecoding(max_tokens=8),
     max_description_characters=150,
     max_audit_errors=1,
+    max_audit_characters=60,
 )
 WORDS = ("side", "angle", "triangle", "equal", "length", "half", "area", "base", "circle", "we add")
 

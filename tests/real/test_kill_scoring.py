@@ -39,7 +39,7 @@ def scoring(candidates: Path, images: Path, models: Path, folder: Path) -> subpr
         *("--candidates", str(candidates), "--images", str(images)),
         *("--output", str(folder / "scored.jsonl"), "--store", str(folder / "store")),
         *("--describe-max-tokens", "200", "--max-description-characters", "60"),
-        *("--audit-max-tokens", "900", "--max-audit-errors", "1"),
+        *("--audit-max-tokens", "300", "--max-audit-errors", "1", "--max-audit-characters", "40"),
         *model_flags(models / "qwen25vl"),
     )
 

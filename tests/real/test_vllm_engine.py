@@ -78,7 +78,7 @@ def test_a_verdict_comes_with_its_untempered_probability(
 def test_json_replies_parse_strictly_and_keep_their_bounds(
     engine: VllmEngine, picture: Image
 ) -> None:
-    prompt = prompts.audit("A segment.", "- AB is 4", 1, max_errors=1)
+    prompt = prompts.audit("A segment.", "- AB is 4", 1, max_errors=1, max_characters=40)
     results = answer(engine, [request(prompt, picture, seed=s, max_tokens=1500) for s in range(6)])
     for reply in results:
         assert isinstance(reply, Reply), reply
