@@ -90,5 +90,5 @@ def _prompts(problem: Problem) -> Iterator[Sequence[Any]]:
     # The bounds of the replies do not reach the text.
     yield prompts.policy(problem.question, images, max_steps=1, max_step_characters=1).messages
     yield prompts.describe(problem.question, images, max_characters=1).messages
-    yield prompts.audit(description, checklist, images, max_errors=1).messages
+    yield prompts.audit(description, checklist, images, max_errors=1, max_characters=1).messages
     yield prompts.judge(problem.question, description, steps, images, first=1).messages
