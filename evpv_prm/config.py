@@ -266,6 +266,7 @@ def _benchmark(name: str) -> Benchmark:
 def _internvl(size: str, gpus: int) -> Model:
     return Model(
         model=f"OpenGVLab/InternVL2_5-{size}",
+        concurrency=256,
         vllm=VllmOptions(
             max_model_len=16384, tensor_parallel_size=gpus, trust_remote_code=True, max_images=6
         ),
@@ -305,6 +306,7 @@ class Config(Section):
     verifier: Model = Field(
         Model(
             model="models/evpv-prm-7b",
+            concurrency=256,
             vllm=VllmOptions(mm_processor_kwargs={"max_pixels": 1024 * 28 * 28}),
         ),
         description="The process reward model: Qwen2.5-VL-7B after both fine-tunings, merged",
