@@ -8,25 +8,18 @@ defaults are the paper's experiment.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from evpv_prm.errors import UserError
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-"""A name that can stand in a path: letters, digits, '.', '_', '+', '-'."""
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from evpv_prm.section import Fraction, Name, Section
 
 Aggregation = Literal[
     "correctness_rate",
@@ -46,12 +39,6 @@ REQUEST_FIELDS = frozenset(
     }
 )
 """Fields of an API request that the other options decide, or that its reply is read by."""
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values cannot change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Benchmark(Section):
