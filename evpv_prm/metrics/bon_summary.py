@@ -139,13 +139,20 @@ def _counts(part: Outcomes) -> dict[str, Any]:
 
 
 def _total(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add up counts; a table of counts adds up by its keys."""
+    """Add up counts; a table of counts adds up by its keys, zeros included."""
     return {
-        key: dict(sorted(sum((Counter(part[key]) for part in counts), Counter[str]()).items()))
+        key: _total_table([part[key] for part in counts])
         if isinstance(value, dict)
         else sum(part[key] for part in counts)
         for key, value in counts[0].items()
     }
+
+
+def _total_table(tables: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    total = Counter[str]()
+    for table in tables:
+        total.update(table)  # unlike +, keeps what was counted zero times
+    return dict(sorted(total.items()))
 
 
 def _summary(
