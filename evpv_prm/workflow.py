@@ -67,13 +67,13 @@ def _imports(file: Path) -> frozenset[Path]:
     return frozenset(found)
 
 
-def question_files(config: Config) -> list[str]:
-    """Return the questions files of all benchmarks, each once.
+def question_files(config: Config, *benchmarks: str) -> list[str]:
+    """Return the questions files of these benchmarks, each once; of all when none is named.
 
     Raises:
         UserError: one is neither there nor made by a rule; the line names all such files.
     """
-    files = sorted({benchmark.questions for benchmark in config.benchmarks.values()})
+    files = sorted({config.benchmarks[name].questions for name in benchmarks or config.benchmarks})
     missing = [file for file in files if not (_is_made(config, file) or Path(file).is_file())]
     if missing:
         raise UserError(
