@@ -7,14 +7,19 @@ import sys
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
-from evpv_prm.workflow import code_digest, model_files
+from evpv_prm.workflow import code_digest, model_files, question_files
 
-try:
-    CONFIG = load_config(config)
-except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
 
+def or_stop(function, *arguments):
+    """Call a function; a user's error stops Snakemake with one line."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
 
 
