@@ -220,9 +220,7 @@ class ApiEngine:
                     yield running.pop(future), future.result()
         finally:
             self._abandoned.set()
-            for future in running:
-                future.cancel()
-            wait(running)
+            wait([future for future in running if not future.cancel()])
 
     def close(self) -> None:
         """Wait for the calls in flight, send no more, and close the connections."""
