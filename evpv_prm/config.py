@@ -142,6 +142,9 @@ class Candidates(Section):
     max_tokens: int = Field(4096, ge=1, description="Longest reply, in tokens")
     max_steps: int = Field(24, ge=1, description="Most steps of one candidate")
     max_step_characters: int = Field(1000, ge=1, description="Longest step, in characters")
+    letters_only: bool = Field(
+        False, description="Allow only a letter as answer where a question lists options"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

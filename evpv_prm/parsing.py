@@ -42,7 +42,7 @@ def parse_object(text: str) -> dict[str, Any] | Failure:
 
 
 def parse_candidate(text: str) -> Candidate | Failure:
-    """Read a policy's reply: {"reasoningprocess": [{steptext, visualdependency}], "finalanswer"}."""
+    """Read {"reasoningprocess": [{steptext, visualdependency}, …], "finalanswer": TEXT}."""
     value = parse_object(text)
     if isinstance(value, Failure):
         return value

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evpv_prm import cli, parsing, prompts
+from evpv_prm.answers import parse_options
 from evpv_prm.config import Candidates
 from evpv_prm.data.images import load_images
 from evpv_prm.data.questions import read_questions
@@ -27,7 +28,7 @@ from evpv_prm.records import Candidate, CandidateRecord, FailedCandidate, Questi
 
 
 def draw_sampling(options: Candidates, seed: int, pid: str, index: int) -> Sampling:
-    """Draw the sampling of candidate `index` (from 0) of a question, from nothing but its arguments.
+    """Draw the sampling of candidate `index` (from 0) of a question.
 
     No two candidates of a run share a seed: a question's seeds are consecutive, and questions are
     2^6 apart by the hash of their pid.
@@ -55,6 +56,7 @@ def build_requests(
         len(images),
         max_steps=options.max_steps,
         max_step_characters=options.max_step_characters,
+        letters=list(parse_options(question.question)) if options.letters_only else (),
     )
     return [
         Request(

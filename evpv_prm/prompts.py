@@ -82,10 +82,18 @@ reasons or calculates badly, or builds on a wrong result.
 Answer with 1 if the last step is right and with -1 if it is wrong. Write nothing else."""
 
 
-def policy(question: str, images: int, *, max_steps: int, max_step_characters: int) -> Prompt:
+def policy(
+    question: str,
+    images: int,
+    *,
+    max_steps: int,
+    max_step_characters: int,
+    letters: Sequence[str] = (),
+) -> Prompt:
     """Ask the policy to solve a question in steps that name their visual facts.
 
-    Images stand where the question's markers are, the others in front.
+    Images stand where the question's markers are, the others in front. Given `letters`, the final
+    answer is one of them.
     """
     parts, order = place_images(question, images)
     content = [text(f"{POLICY}\n\nQuestion:\n"), *parts]
@@ -93,7 +101,8 @@ def policy(question: str, images: int, *, max_steps: int, max_step_characters: i
         steptext=_string(max_step_characters),
         visualdependency={"anyOf": [_string(max_step_characters), {"type": "null"}]},
     )
-    schema = _object(reasoningprocess=_array(step, 1, max_steps), finalanswer=_string(200))
+    answer = {"enum": list(letters)} if letters else _string(200)
+    schema = _object(reasoningprocess=_array(step, 1, max_steps), finalanswer=answer)
     return Prompt(_user(content), order, json_schema=schema)
 
 

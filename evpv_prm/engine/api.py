@@ -23,7 +23,6 @@ from tenacity import (
     retry_if_exception,
     sleep_using_event,
     stop_after_attempt,
-    stop_when_event_set,
     wait_exponential_jitter,
 )
 from urllib3.exceptions import ReadTimeoutError
@@ -185,8 +184,8 @@ class ApiEngine:
         self._has_answered = False
         self._unanswered = 0
         self._retrying = Retrying(
-            sleep=sleep or sleep_using_event(self._abandoned),
-            stop=stop_after_attempt(options.attempts) | stop_when_event_set(self._abandoned),
+            sleep=sleep_using_event(self._abandoned) if sleep is None else sleep,
+            stop=stop_after_attempt(options.attempts),
             wait=self._wait,
             retry=retry_if_exception(self._is_mendable),
             reraise=True,
@@ -204,23 +203,38 @@ class ApiEngine:
         """Yield (index, result) as each finishes; images are loaded as their request is sent.
 
         Raises:
-            UserError: the key, address or model is refused, or nobody answers at the address.
+            UserError: the key, address or model is refused, or nobody answers at the address. What
+                is in flight then is handed over first, as it may have been paid for.
         """
         self._abandoned.clear()
         waiting = iter(enumerate(requests))
         running: dict[Future[Result], int] = {}
         window = 2 * self._options.concurrency  # so that no thread waits for the consumer
+        stopped: UserError | None = None
         try:
-            while True:
-                for index, request in islice(waiting, window - len(running)):
-                    running[self._pool.submit(self._answer, request)] = index
+            while stopped is None or running:
+                if stopped is None:
+                    for index, request in islice(waiting, window - len(running)):
+                        running[self._pool.submit(self._answer, request)] = index
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
+                    index = running.pop(future)
+                    try:
+                        result = future.result()
+                    except UserError as error:
+                        stopped = stopped or error
+                        running = self._abandon(running)
+                    else:
+                        yield index, result
+            raise stopped
         finally:
-            self._abandoned.set()
-            wait([future for future in running if not future.cancel()])
+            wait(self._abandon(running))
+
+    def _abandon(self, running: dict[Future[Result], int]) -> dict[Future[Result], int]:
+        """End the waits between attempts, cancel what is not sent yet, and return the rest."""
+        self._abandoned.set()
+        return {future: index for future, index in running.items() if not future.cancel()}
 
     def close(self) -> None:
         """Wait for the calls in flight, send no more, and close the connections."""
@@ -255,8 +269,10 @@ class ApiEngine:
 
         Raises:
             _AttemptError: there was no answer, or one that invites another attempt.
-            UserError: the answer concerns every request.
+            UserError: the answer concerns every request, or the run has been abandoned.
         """
+        if self._abandoned.is_set():
+            raise UserError(f"{self._url}: abandoned")
         timeout_s = self._options.timeout_s
         try:
             response = self._session.post(

@@ -112,12 +112,12 @@ class VllmEngine:
         del self._llm
         gc.collect()
 
-    def prefix_cache_tokens(self) -> tuple[int, int]:
-        """Return how many prompt tokens were looked up in the prefix cache and found there."""
+    def prompt_tokens(self) -> tuple[int, int]:
+        """Return the prompt tokens so far, and how many of them the prefix cache spared."""
         counters: dict[str, Any] = {metric.name: metric for metric in self._llm.get_metrics()}
-        names = ("vllm:prefix_cache_queries", "vllm:prefix_cache_hits")
-        queries, hits = (int(counters[name].value) for name in names)
-        return queries, hits
+        names = ("vllm:prompt_tokens", "vllm:prefix_cache_hits")
+        total, cached = (int(counters[name].value) for name in names)
+        return total, cached
 
     def _enqueue(self, request: Request) -> str:
         (identifier,) = self._llm.enqueue_chat(

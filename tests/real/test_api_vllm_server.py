@@ -124,12 +124,12 @@ def request(prompt: str, *images: Image, seed: int = 0, **fields: object) -> Req
 
 
 def test_choices_come_with_log_probabilities(base_url: str, images: list[Image]) -> None:
-    asked = request("Right?", images[0], choices=["1", "-1"], top_logprobs=5, max_tokens=1)
+    asked = request("Right?", images[0], choices=["1", "0"], top_logprobs=5, max_tokens=1)
     asked_for_more = request("Right?", images[0], choices=["1", "-1"], top_logprobs=5)
     verdict, long_verdict = ask(base_url, asked, asked_for_more)
     for result in (verdict, long_verdict):
         assert isinstance(result, Reply), result
-        assert result.text in ("1", "-1")
+        assert result.text in ("1", "0", "-1")
         assert result.logprobs
         assert all(5 <= len(position) <= 6 for position in result.logprobs)
         assert all(value <= 0 for position in result.logprobs for value in position.values())

@@ -41,7 +41,8 @@ def request(prompt: str = "Right?", *images: Image, **fields: object) -> Request
 class Waits(list[float]):
     """Takes the place of sleeping and keeps what was asked for."""
 
-    __call__ = list.append
+    def __call__(self, seconds: float) -> None:
+        self.append(seconds)
 
 
 @contextmanager
@@ -71,6 +72,10 @@ def ask(
         return [results[index] for index in range(len(asked))], server.calls
 
 
+def completion_reply() -> Reply:
+    return Reply("fine", None, Usage(prompt=11, cached=8, completion=3))
+
+
 # What is sent
 
 
@@ -78,7 +83,7 @@ def test_a_call_carries_sampling_model_stage_and_key() -> None:
     sampling = Sampling(0.3, 0.8, 99, seed=5, presence_penalty=0.1, frequency_penalty=0.2)
     asked = request("Why?", sampling=sampling, stage="describe")
     [reply], [call] = ask([completion()], asked, extra_body={"enable_thinking": False})
-    assert reply == Reply("fine", None, Usage(prompt=11, cached=8, completion=3))
+    assert reply == completion_reply()
     assert call.path == "/v1/chat/completions"
     assert call.headers["X-EVPV-Stage"] == "describe"
     assert call.headers["Authorization"] == f"Bearer {KEY}"
@@ -309,9 +314,6 @@ def test_lasting_troubles_fail_the_request_after_the_last_attempt(
 
 
 def test_silence_within_a_body_is_a_timeout_too() -> None:
-    class Stall(Hang):
-        pass
-
     finished = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -455,6 +457,24 @@ def test_a_server_that_goes_away_stops_the_run_after_two_rounds() -> None:
             seen.extend(result for _, result in made.generate([request()] * 1000))
         assert sum(isinstance(result, Reply) for result in seen) == 5
         assert len(server.calls) <= 5 + 4 + 2
+
+
+def test_replies_in_flight_when_the_run_must_end_are_handed_over() -> None:
+    refused = threading.Event()
+
+    def script(call: Call, number: int) -> Action:
+        if call.prompt == "refused":
+            refused.set()
+            return Answer(b"", 401)
+        refused.wait(10)
+        return completion()
+
+    asked = [request("paid"), request("refused"), *[request("later")] * 50]
+    with ScriptedServer(script) as server, engine(server.base_url, concurrency=2) as made:
+        results = made.generate(asked)
+        assert next(results) == (0, completion_reply())
+        with pytest.raises(UserError, match="401"):
+            list(results)
 
 
 # Many at once
