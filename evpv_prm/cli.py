@@ -63,7 +63,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         help="folder of the response store, shared by all commands (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=int, default=20260130, metavar="N",
+        "--seed", type=_seed, default=20260130, metavar="N",
         help="seed of all sampling; the same seed gives the same replies (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -72,6 +72,12 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )  # fmt: skip
     add_options(parser, Model)
+
+
+def _seed(word: str) -> int:
+    if not word.isdecimal():  # engines take -1 for no seed
+        raise argparse.ArgumentTypeError(f"{word!r}: expected a whole number from 0")
+    return int(word)
 
 
 def _fraction(word: str) -> float:
@@ -87,6 +93,7 @@ def _fraction(word: str) -> float:
 def open_engine(arguments: argparse.Namespace) -> StoredEngine:
     """Return the engine that the flags describe, behind its store; the model is not loaded yet."""
     model = read_options(arguments, Model)
+    _check_folder(model)
     identity = engine_identity(model)
 
     def load() -> Engine:
@@ -100,6 +107,14 @@ def open_engine(arguments: argparse.Namespace) -> StoredEngine:
         return VllmEngine(model, identity)
 
     return StoredEngine(ResponseStore(arguments.store, identity), load)
+
+
+def _check_folder(model: Model) -> None:
+    """Refuse a missing checkpoint whose name cannot be a hub's OWNER/NAME."""
+    path = Path(model.model)
+    is_path = path.is_absolute() or model.model.startswith(".") or len(path.parts) > 2
+    if model.backend == "vllm" and is_path and not path.is_dir():
+        raise UserError(f"--model {model.model}: expected a checkpoint folder, found none")
 
 
 def progress(total: int, label: str) -> Callable[[int, Result], None]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+
+from evpv_prm.errors import UserError
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
@@ -38,14 +40,28 @@ def add_options(parser: argparse.ArgumentParser, section: type[BaseModel]) -> No
 
 
 def read_options(arguments: argparse.Namespace, section: type[SectionT]) -> SectionT:
-    """Build the section from parsed arguments; flags that were not given take the defaults."""
+    """Build the section from parsed arguments; flags that were not given take the defaults.
+
+    Raises:
+        UserError: values that are allowed each, but not together.
+    """
     given = vars(arguments)
     values: dict[str, Any] = {}
     for path, _ in _leaves(section):
         destination = _destination(section, path)
         if destination in given:
             _set(values, path, given[destination])
-    return section.model_validate(values)
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_describe(error)) from error
+
+
+def _describe(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    path = [str(part) for part in problem["loc"]]
+    return f"{_flag(path)}: {message}" if path else message
 
 
 def render_options(options: BaseModel) -> list[str]:
@@ -122,7 +138,7 @@ def _reader(field: FieldInfo) -> Any:
 
     def read(word: str) -> Any:
         value: Any = word
-        if word == "null":
+        if word == "null" and NoneType in get_args(annotation):
             value = None
         elif get_origin(annotation) is dict:
             try:

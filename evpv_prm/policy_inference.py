@@ -131,9 +131,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     questions = read_questions(arguments.questions)
     with cli.open_engine(arguments) as engine:
         records = sample(questions, arguments.images, engine, options, arguments.seed)
-    candidates = [candidate for record in records for candidate in record.candidates]
-    failed = sum(isinstance(candidate, FailedCandidate) for candidate in candidates)
-    status = cli.check_failures(failed, len(candidates), arguments.max_failures)
+    # A question that was never asked has lost all of its candidates.
+    failed = sum(
+        options.num_candidates
+        if record.error
+        else sum(isinstance(candidate, FailedCandidate) for candidate in record.candidates)
+        for record in records
+    )
+    total = options.num_candidates * len(records)
+    status = cli.check_failures(failed, total, arguments.max_failures)
     if status == 0:
         write_rows(arguments.output, (record.to_row() for record in records))
     return status

@@ -52,7 +52,7 @@ def _closure(file: Path) -> set[Path]:
 def _imports(file: Path) -> frozenset[Path]:
     """The package's own files that a file imports, wherever the import stands."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_bytes())):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -71,5 +71,7 @@ def model_files(config: Config, model: Model) -> list[str]:
 
     A hub name and an API's model are no files.
     """
+    if model.backend == "api":
+        return []
     made_here = Path(model.model).is_relative_to(config.results)
     return [model.model] if made_here or Path(model.model).is_dir() else []
