@@ -114,9 +114,8 @@ def parse_verdict(text: str) -> Verdict | Failure:
 def verdict_probability(logprobs: Sequence[Mapping[str, float]] | None) -> float | None:
     """Return p of "1" against "-1" at the verdict's first token, in [0, 1].
 
-    `logprobs` holds {token text: log-probability} for each output token. The mass of the tokens that
-    say 1 is taken relative to that and the mass of those that say -1 or begin it ("-"). None when
-    neither is listed.
+    `logprobs` holds {token text: log-probability} for each output token. Of the tokens that say 1,
+    -1 or begin the latter ("-"), p is the share of those that say 1. None when none is listed.
     """
     if not logprobs:
         return None

@@ -172,9 +172,7 @@ def test_generated_files_are_up_to_date() -> None:
     assert config_docs.main(["--check", "--root", str(ROOT)]) == 0
 
 
-def test_a_file_that_drifted_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_drifted_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert config_docs.main(["--root", str(tmp_path)]) == 0
     assert config_docs.main(["--check", "--root", str(tmp_path)]) == 0
     for path in config_docs.FILES:
