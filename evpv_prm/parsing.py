@@ -46,8 +46,10 @@ def _braced(text: str) -> Iterator[str]:
     quoted = False
     for token in _BRACES.finditer(text):
         symbol = token[0]
-        if quoted or (symbol == '"' and depth):
-            quoted = symbol != '"'
+        if symbol == '"':
+            quoted = bool(depth) and not quoted
+        elif quoted:
+            continue
         elif symbol == "{":
             start = start if depth else token.start()
             depth += 1
