@@ -30,7 +30,6 @@ from evpv_prm import prompts
 from evpv_prm.config import Decoding, JudgeDecoding, Model, Scoring, VllmOptions
 from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import Failure, Request, text
-from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.engine.store import ResponseStore, StoredEngine
 from evpv_prm.engine.vllm import VllmEngine
 from evpv_prm.evpv_prm_inference import Item, candidate_requests, describe_request, request, score
@@ -103,7 +102,7 @@ def load(model: Path, *, caching: bool) -> VllmEngine:
         max_num_batched_tokens=8192, cpu_kv_cache_gib=2,
     )  # fmt: skip
     settings = Model(model=str(model), concurrency=64, vllm=options)
-    return VllmEngine(settings, engine_identity(settings))
+    return VllmEngine(settings)
 
 
 def run_shared(model: Path, folder: Path, records: Sequence[CandidateRecord]) -> dict[str, Any]:

@@ -100,11 +100,11 @@ def open_engine(arguments: argparse.Namespace) -> StoredEngine:
         if model.backend == "api":
             from evpv_prm.engine.api import ApiEngine
 
-            return ApiEngine(model, identity)
+            return ApiEngine(model)
         from evpv_prm.engine.vllm import VllmEngine
 
         logger.info("loading %s", model.model)
-        return VllmEngine(model, identity)
+        return VllmEngine(model)
 
     return StoredEngine(ResponseStore(arguments.store, identity), load)
 

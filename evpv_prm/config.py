@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -16,6 +17,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -34,6 +36,16 @@ Aggregation = Literal[
     "first_error_position",
 ]
 """How step scores become one score of a candidate; `evpv_prm.reward` has the formulas."""
+
+
+REQUEST_FIELDS = frozenset(
+    {
+        *("model", "messages", "max_tokens", "seed", "temperature", "top_p", "n", "stream"),
+        *("presence_penalty", "frequency_penalty", "repetition_penalty"),
+        *("logprobs", "top_logprobs", "structured_outputs", "response_format"),
+    }
+)
+"""Fields of an API request that the other options decide, or that its reply is read by."""
 
 
 class Section(BaseModel):
@@ -89,20 +101,35 @@ class VllmOptions(Section):
 class ApiOptions(Section):
     """How an OpenAI-compatible server is called."""
 
-    timeout_s: float = Field(180, gt=0, description="Longest wait for one reply, in seconds")
-    attempts: int = Field(5, ge=1, description="Tries of one request before it counts as failed")
+    timeout_s: float = Field(
+        600,
+        gt=0,
+        description="Wait without a byte after which an attempt is given up, in seconds; also the "
+        "longest Retry-After that is waited for",
+    )
+    attempts: int = Field(6, ge=1, description="Times that one request is sent at most")
     backoff_s: float = Field(
-        1.0, ge=0, description="First wait between tries, in seconds; it doubles, with jitter"
+        1.0,
+        gt=0,
+        description="Wait before the second attempt, in seconds; it doubles with each, with jitter",
     )
     structured_outputs: Literal["vllm", "openai", "none"] = Field(
         "openai",
-        description="What the server can constrain: vllm (choices and JSON schemas), "
-        "openai (JSON schemas), none",
+        description="How replies are constrained. vllm: a vLLM server's structured_outputs; "
+        "openai: JSON schemas by response_format, choices only by the prompt; none: only by the "
+        "prompt",
     )
-    logprobs: bool = Field(True, description="The server returns log-probabilities")
+    logprobs: bool = Field(False, description="The server gives log-probabilities")
     extra_body: dict[str, Any] = Field(
-        default_factory=dict, description="Fields added to every request (a JSON object)"
+        default_factory=dict, description="Further fields of every request (a JSON object)"
     )
+
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_own_fields(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(REQUEST_FIELDS & value.keys()):
+            raise ValueError(f"may not set {', '.join(taken)}")
+        return value
 
 
 class Model(Section):
@@ -120,6 +147,18 @@ class Model(Section):
     concurrency: int = Field(64, ge=1, description="Requests in flight at most")
     vllm: VllmOptions = Field(VllmOptions(), description="Options of the vllm backend")
     api: ApiOptions = Field(ApiOptions(), description="Options of the api backend")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("expected http://HOST… or https://HOST…")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("expected no credentials, query or fragment")
+        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _address_is_there(self) -> Self:

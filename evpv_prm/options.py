@@ -43,7 +43,7 @@ def read_options(arguments: argparse.Namespace, section: type[SectionT]) -> Sect
     """Build the section from parsed arguments; flags that were not given take the defaults.
 
     Raises:
-        UserError: values that are allowed each, but not together.
+        UserError: flags that are right one by one do not go together.
     """
     given = vars(arguments)
     values: dict[str, Any] = {}

@@ -73,10 +73,11 @@ _COMMANDS = [
     )
 ]  # fmt: skip
 _ANSWER_PHRASE = re.compile(
-    r"\b(?:answer|option|choice)\s*(?:is\b|should\s+be\b|:|=)\s*:?|答案\s*(?:应?[是为选]|:)?\s*:?|故选",
+    r"\b(?:answer|option|choice)s?\s*(?:is\b|are\b|should\s+be\b|:|=)\s*:?|答案\s*(?:应?[是为选]|:)?\s*:?|故选",
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\f?boxed\s*\{")
+_MOST_NESTED_BOXES = 3
 _OPENING, _CLOSING = "([{", ")]}"
 _QUOTES = "\"'*"
 
@@ -105,8 +106,11 @@ def final_part(text: str) -> str:
 
     Several boxes are one answer with several parts: who boxes two things has not chosen one.
     """
-    if boxes := _boxes(text):
-        return final_part(", ".join(dict.fromkeys(boxes)))
+    if "boxed" in text and (boxes := _boxes(text)):
+        for _ in range(_MOST_NESTED_BOXES):
+            text = ", ".join(dict.fromkeys(boxes))
+            if not (boxes := _boxes(text)):
+                break
     tail = ""
     for match in _ANSWER_PHRASE.finditer(text):
         tail = text[match.end() :]
@@ -127,7 +131,7 @@ def _boxes(text: str) -> list[str]:
 
 def strip_dress(text: str) -> str:
     """Remove quotes, emphasis and closing punctuation around an answer."""
-    text = text.strip().rstrip(".,;:!").strip()
+    text = re.sub(r"(?<=[A-Za-z])!+$", "", text.strip()).rstrip(".,;:").strip()
     while len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0]:
         text = text[1:-1].strip()
     return text

@@ -86,8 +86,8 @@ def read_letters(text: str, options: Mapping[str, str]) -> frozenset[str] | None
         return frozenset(letter)
     if letters := _only_letters(text, options):
         return letters
-    set_off = letter and rest != _LED.sub(r"\3", text).strip()
-    if not (set_off or text.startswith("(")) or not letter:
+    set_off = text[:1] in "([{<" or text[text.find(letter) + 1 :].strip() != rest
+    if not (letter and set_off):
         return frozenset()
     if any(_same(option, rest) for option in options.values()):
         return None
@@ -108,7 +108,7 @@ def _leading_letter(text: str, options: Mapping[str, str]) -> tuple[str, str]:
 def _only_letters(text: str, options: Mapping[str, str]) -> frozenset[str]:
     runs = _SEPARATORS.split(_OPTION_WORDS.sub(" ", text))
     letters = "".join(runs)
-    if len(letters) == 1:
+    if all(len(run) <= 1 for run in runs):
         letters = letters.upper()
     if not set(letters) <= set(ascii_uppercase) or any(len(set(run)) < len(run) for run in runs):
         return frozenset()

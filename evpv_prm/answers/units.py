@@ -83,14 +83,16 @@ def split_unit(text: str) -> tuple[str, str | None]:
     """
     start = max(0, len(text) - _LONGEST)
     match = _UNIT.search(text, start)
-    if not match or not text[: match.start()].strip():
+    if not match or not (number := text[: match.start()].strip()) or number[-1] in "+-*/^=(<>≤≥|":
         return text, None
     square, joined, name, power, per, per_power = match.groups()
+    if len(name) == 1 and name.isalpha() and not power and re.search(r"[^(\[{e]\s*[-+]", number):
+        return text, None  # the t of 180-2t is a variable
     power = power or _PREFIX_POWER.get((square or joined or "").lower(), "")
     unit = _CANONICAL[name.lower()] + (f"^{power}" if power else "")
     if per:
         unit += "/" + _CANONICAL[per.lower()] + (f"^{per_power}" if per_power else "")
-    return text[: match.start()].strip(), unit
+    return number, unit
 
 
 def compatible(truth: str | None, answer: str | None) -> bool:

@@ -10,11 +10,9 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from threading import Event, Lock
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 import requests
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from tenacity import (
@@ -27,14 +25,14 @@ from tenacity import (
 )
 from urllib3.exceptions import ReadTimeoutError
 
+from evpv_prm.config import Model
 from evpv_prm.engine.base import Failure, Request, Result
 from evpv_prm.engine.chat_completions import (
-    OWN_FIELDS,
-    StructuredOutputs,
     UnreadableImageError,
     parse_completion,
     request_body,
 )
+from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.errors import UserError
 
 LONGEST_BACKOFF_S = 60.0
@@ -43,72 +41,6 @@ TRANSIENT = frozenset({408, 429})
 """Statuses, beside 5xx, that another attempt may mend."""
 HOPELESS = frozenset({401, 402, 403, 404, 405})
 """Statuses that every other request would get as well."""
-
-
-class ApiOptions(BaseModel):
-    """How to reach an endpoint and what it supports. All but the middle five decide replies."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base_url: str = Field(
-        description="Address of the endpoint up to, not including, /chat/completions."
-    )
-    model: str = Field(min_length=1, description="The model's name at the endpoint.")
-    api_key_env: str | None = Field(
-        "OPENAI_API_KEY",
-        description="Environment variable that holds the key; null: the endpoint needs none.",
-    )
-    concurrency: int = Field(16, ge=1, description="Requests in flight at once, at most.")
-    timeout_s: float = Field(
-        600.0,
-        gt=0,
-        description="Seconds without a byte after which an attempt is given up. A server's "
-        "Retry-After is waited for if it is no longer than this.",
-    )
-    attempts: int = Field(6, ge=1, description="Times that one request is sent, at most.")
-    backoff_s: float = Field(
-        1.0,
-        gt=0,
-        description="Seconds before the second attempt; doubles with each, up to "
-        f"{LONGEST_BACKOFF_S:.0f}, plus up to as much again as the first at random.",
-    )
-    structured_outputs: StructuredOutputs = Field(
-        "none",
-        description="How the endpoint is asked to keep to a JSON schema or to given choices. "
-        "vllm: the server is vLLM's, by its `structured_outputs`; repetition penalty, top-k and "
-        "min-p are then always sent, in place of the model's own defaults. openai: schemas by "
-        "`response_format`, choices only by the prompt. none: both only by the prompt.",
-    )
-    logprobs: bool = Field(
-        False,
-        description="Whether the endpoint gives log-probabilities; false: none are asked for.",
-    )
-    extra_body: dict[str, Any] = Field(
-        default_factory=dict, description="Further fields of every request's body."
-    )
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("expected http://HOST… or https://HOST…")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("expected no credentials, query or fragment")
-        return value.rstrip("/")
-
-    @field_validator("extra_body")
-    @classmethod
-    def _leaves_own_fields(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(OWN_FIELDS & value.keys()):
-            raise ValueError(f"may not set {', '.join(taken)}")
-        return value
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The engine's identity, known without reaching the endpoint or holding a key."""
-        fields = {"base_url", "model", "structured_outputs", "logprobs", "extra_body"}
-        return {"engine": "api", **self.model_dump(include=fields)}
 
 
 class _AttemptError(Exception):
@@ -161,9 +93,7 @@ class ApiEngine:
     "missing_logprobs" or "unreadable_image".
     """
 
-    def __init__(
-        self, options: ApiOptions, *, sleep: Callable[[float], None] | None = None
-    ) -> None:
+    def __init__(self, model: Model, *, sleep: Callable[[float], None] | None = None) -> None:
         """Read the key and prepare the connections; nothing is sent yet.
 
         `sleep` waits between attempts; by default, until `generate` is abandoned.
@@ -171,14 +101,15 @@ class ApiEngine:
         Raises:
             UserError: the key is missing.
         """
-        self._options = options
-        self._url = f"{options.base_url}/chat/completions"
-        self._auth = _Bearer(_read_key(options.api_key_env))
+        self._model = model
+        self._options = options = model.api
+        self._url = f"{model.base_url}/chat/completions"
+        self._auth = _Bearer(_read_key(model.api_key_env))
         self._session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=options.concurrency)
+        adapter = HTTPAdapter(pool_maxsize=model.concurrency)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="api")
+        self._pool = ThreadPoolExecutor(model.concurrency, thread_name_prefix="api")
         self._abandoned = Event()
         self._lock = Lock()
         self._has_answered = False
@@ -197,7 +128,7 @@ class ApiEngine:
     @property
     def identity(self) -> Mapping[str, Any]:
         """Address, model and declared options; not how fast or patiently it is asked."""
-        return self._options.identity
+        return engine_identity(self._model)
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Result]]:
         """Yield (index, result) as each finishes; images are loaded as their request is sent.
@@ -209,7 +140,7 @@ class ApiEngine:
         self._abandoned.clear()
         waiting = iter(enumerate(requests))
         running: dict[Future[Result], int] = {}
-        window = 2 * self._options.concurrency  # so that no thread waits for the consumer
+        window = 2 * self._model.concurrency  # so that no thread waits for the consumer
         stopped: UserError | None = None
         try:
             while stopped is None or running:
@@ -247,7 +178,7 @@ class ApiEngine:
         try:
             body = request_body(
                 request,
-                model=options.model,
+                model=self._model.model,
                 structured_outputs=options.structured_outputs,
                 logprobs=options.logprobs,
                 extra_body=options.extra_body,
@@ -298,13 +229,13 @@ class ApiEngine:
         return response
 
     def _explanation(self, response: requests.Response) -> str:
-        status, options = response.status_code, self._options
+        status, model = response.status_code, self._model
         if status == 401:  # servers repeat parts of the key here
-            source = f" from {options.api_key_env}" if options.api_key_env else " (none is sent)"
+            source = f" from {model.api_key_env}" if model.api_key_env else " (none is sent)"
             return f": the API key{source} is refused"
         if 300 <= status < 400:
             return f": redirects to {response.headers.get('Location')}; expected the final base_url"
-        return f" for model {options.model}: {self._message(response)}"
+        return f" for model {model.model}: {self._message(response)}"
 
     def _message(self, response: requests.Response) -> str:
         """Return the beginning of an error's text on one line, without the key."""
@@ -319,9 +250,9 @@ class ApiEngine:
         """
         with self._lock:
             self._unanswered += 1
-            limit = 2 * self._options.concurrency if self._has_answered else 1
+            limit = 2 * self._model.concurrency if self._has_answered else 1
             if self._unanswered >= limit:
-                raise UserError(f"{self._options.base_url}: nobody answers: {detail}")
+                raise UserError(f"{self._model.base_url}: nobody answers: {detail}")
 
     def _is_mendable(self, error: BaseException) -> bool:
         return (

@@ -17,15 +17,6 @@ from evpv_prm.engine.base import IMAGE, Failure, Image, Reply, Request, Result, 
 
 StructuredOutputs = Literal["vllm", "openai", "none"]
 
-OWN_FIELDS = frozenset(
-    {
-        *("model", "messages", "max_tokens", "seed", "temperature", "top_p", "n", "stream"),
-        *("presence_penalty", "frequency_penalty", "repetition_penalty"),
-        *("logprobs", "top_logprobs", "structured_outputs", "response_format"),
-    }
-)
-"""Body fields that requests and declared options decide, or that replies are read by."""
-
 
 class UnreadableImageError(Exception):
     """An image is missing or is none; the message says which and why."""

@@ -7,7 +7,7 @@ import io
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import PIL.Image
 
 from evpv_prm.config import Model
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Usage
+from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ class VllmEngine:
         UserError: the model cannot be loaded, or asks for more GPUs than there are.
     """
 
-    def __init__(self, model: Model, identity: Mapping[str, Any]) -> None:
-        self.identity = identity
+    def __init__(self, model: Model) -> None:
+        self.identity = engine_identity(model)
         self._concurrency = model.concurrency
         # Imported late: loading vLLM takes seconds, and a run whose replies are all stored
         # never needs it.

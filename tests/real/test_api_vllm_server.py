@@ -15,9 +15,10 @@ import pytest
 import requests
 from PIL import Image as PillowImage
 
-from evpv_prm.engine.api import ApiEngine, ApiOptions
+from evpv_prm.engine.api import ApiEngine
 from evpv_prm.engine.base import IMAGE, Image, Reply, Request, Result, Sampling, text
 from evpv_prm.errors import UserError
+from tests.models import api_model
 
 pytestmark = pytest.mark.real
 
@@ -95,7 +96,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Image]:
 
 
 def ask(base_url: str, *asked: Request, structured_outputs: str = "vllm") -> list[Result]:
-    options = ApiOptions(
+    options = api_model(
         base_url=base_url,
         model=MODEL,
         api_key_env=None,
@@ -168,7 +169,7 @@ def test_two_images_are_read_and_counted(base_url: str, images: list[Image]) -> 
 
 
 def test_a_wrong_model_name_is_one_clear_error(base_url: str) -> None:
-    options = ApiOptions(base_url=base_url, model="no-such-model", api_key_env=None)
+    options = api_model(base_url=base_url, model="no-such-model", api_key_env=None)
     engine = ApiEngine(options)
     with pytest.raises(UserError, match="no-such-model") as raised:
         list(engine.generate([request("Hello?")] * 3))
