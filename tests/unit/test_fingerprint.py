@@ -59,9 +59,7 @@ def test_blocks_of_a_large_file_are_sampled_from_end_to_end(
     assert any(size // 4 < position < size // 2 for position in seen)
 
 
-def test_the_size_of_a_large_file_counts(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_size_of_a_large_file_counts(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAMPLES", 2)
     monkeypatch.setattr(module, "SAMPLE_BYTES", 4)
     path = checkpoint / "model.safetensors"
@@ -124,7 +122,7 @@ API = Model(backend="api", model="name", base_url="http://h/v1")
         (API, {"model": "other"}),
         (API, {"base_url": "http://other/v1"}),
         (API, {"api": ApiOptions(structured_outputs="none")}),
-        (API, {"api": ApiOptions(logprobs=False)}),
+        (API, {"api": ApiOptions(logprobs=True)}),
         (API, {"api": ApiOptions(extra_body={"top_k": 1})}),
     ],
 )

@@ -61,6 +61,7 @@ def candidates(draw: st.DrawFn) -> Candidates:
         max_tokens=draw(positive),
         max_steps=draw(positive),
         max_step_characters=draw(positive),
+        letters_only=draw(st.booleans()),
     )
 
 
@@ -86,22 +87,23 @@ api_options = st.builds(
     ApiOptions,
     timeout_s=sizes,
     attempts=positive,
-    backoff_s=st.floats(0, 1e6),
+    backoff_s=sizes,
     structured_outputs=st.sampled_from(["vllm", "openai", "none"]),
     logprobs=st.booleans(),
-    extra_body=objects,
+    extra_body=objects.map(lambda body: {f"own_{key}": value for key, value in body.items()}),
 )
+addresses = st.sampled_from(["http://127.0.0.1:8000/v1", "https://api.example.org"])
 models = st.builds(
     Model,
     backend=st.just("vllm"),
     model=st.text(min_size=1),
     revision=st.none() | texts,
-    base_url=st.none() | texts,
+    base_url=st.none() | addresses,
     api_key_env=st.none() | texts,
     concurrency=positive,
     vllm=vllm_options,
     api=api_options,
-) | st.builds(Model, backend=st.just("api"), model=st.text(min_size=1), base_url=texts)
+) | st.builds(Model, backend=st.just("api"), model=st.text(min_size=1), base_url=addresses)
 scorings = st.builds(
     Scoring,
     describe=decodings(Decoding),
@@ -226,6 +228,7 @@ def test_a_flag_is_given_in_full(word: str, capsys: pytest.CaptureFixture[str]) 
     ("section", "words", "message"),
     [
         (Model, ["--model=m", "--backend=api"], "backend api needs base_url"),
+        (Model, ["--model=m", "--base-url=host:80/v1"], "--base-url: expected http://"),
         (Candidates, ["--temperature-low=2"], "temperature_low (2.0) must not exceed"),
         (Candidates, ["--temperature-high=inf"], "--temperature-high: .* finite"),
         (Scoring, ["--judge-temperature=inf"], "--judge-temperature: .* finite"),

@@ -243,9 +243,7 @@ def load(source: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(module.VERSION)
 
 
-def test_the_version_changes_with_any_word(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_version_changes_with_any_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Path(prompts.__file__).read_text()
     assert load(source, tmp_path / "same_prompts.py", monkeypatch) == prompts.VERSION
     changed = source.replace("State only what can be seen.", "State what can be seen.")

@@ -29,9 +29,7 @@ MODULES = {
 
 
 @pytest.fixture
-def package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[dict[str, str]], Path]:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], Path]:
     """Return a function that writes a package with changes and makes it the one that is read."""
     versions = iter(range(1000))
 
