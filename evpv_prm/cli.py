@@ -30,6 +30,8 @@ def run(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted; replies so far are stored, run again to go on", file=sys.stderr)
         return 130
+    finally:
+        package.removeHandler(handler)
 
 
 def parser(doc: str | None, command: str) -> argparse.ArgumentParser:
