@@ -78,11 +78,11 @@ def open_engine(arguments: argparse.Namespace) -> StoredEngine:
 
 
 def _check_folder(model: Model) -> None:
-    """Refuse a missing checkpoint whose name cannot be a hub's OWNER/NAME."""
+    """Refuse what is no checkpoint, unless its name could be a hub's OWNER/NAME."""
     path = Path(model.model)
-    is_path = path.is_absolute() or model.model.startswith(".") or len(path.parts) > 2
-    if model.backend == "vllm" and is_path and not path.is_dir():
-        raise UserError(f"--model {model.model}: expected a checkpoint folder, found none")
+    is_path = path.is_dir() or path.is_absolute() or model.model[0] == "." or len(path.parts) > 2
+    if model.backend == "vllm" and is_path and not (path / "config.json").is_file():
+        raise UserError(f"--model {model.model}: expected a checkpoint folder with config.json")
 
 
 def progress(total: int, label: str) -> Callable[[int, Result], None]:

@@ -126,10 +126,14 @@ def test_an_engine_that_cannot_be_asked_is_one_line(
 
 
 @both
-def test_a_checkpoint_that_is_a_file_is_one_line(
-    stage: ModuleType, command: Command, tmp_path: Path
+@pytest.mark.parametrize("kind", ["file", "empty folder"])
+def test_what_is_no_checkpoint_is_one_line(
+    stage: ModuleType, kind: str, command: Command, tmp_path: Path
 ) -> None:
-    (tmp_path / "model").write_text("weights")
+    if kind == "file":
+        (tmp_path / "model").write_text("weights")
+    else:
+        (tmp_path / "model").mkdir()
     status, (line,) = command(stage, lines(GOOD), "--model", str(tmp_path / "model"))
     assert status == 2
     assert "expected a checkpoint folder" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_no_two_candidates_of_a_run_share_a_seed() -> None:
     assert len(set(seeds)) == len(seeds)
     # Engines count on from a request's seed when they draw several samples.
     firsts = sorted(seeds[::8])
-    assert all(later - earlier >= 64 for earlier, later in zip(firsts, firsts[1:], strict=False))
+    assert all(later - earlier >= 64 for earlier, later in pairwise(firsts))
     assert seeds[:8] == list(range(seeds[0], seeds[0] + 8))
 
 
