@@ -46,6 +46,7 @@ OPTIONS = Scoring(
     judge=JudgeDecoding(max_tokens=8),
     max_description_characters=150,
     max_audit_errors=1,
+    max_audit_characters=60,
 )
 WORDS = ("side", "angle", "triangle", "equal", "length", "half", "area", "base", "circle", "we add")
 
@@ -190,7 +191,7 @@ SCHEDULES = {"shared": run_shared, "sequential": run_sequential}
 def measure(arguments: argparse.Namespace, schedule: str, model: Path) -> dict[str, Any]:
     """Run one schedule in a fresh process."""
     command = [
-        sys.executable, __file__, "--schedule", schedule, "--model", str(model),
+        sys.executable, "-m", "benchmarks.scoring", "--schedule", schedule, "--model", str(model),
         "--questions", str(arguments.questions), "--candidates", str(arguments.candidates),
         "--steps", str(arguments.steps),
     ]  # fmt: skip

@@ -221,6 +221,9 @@ class Scoring(Section):
         4000, ge=1, description="Longest image description, in characters"
     )
     max_audit_errors: int = Field(16, ge=1, description="Most errors that one audit lists")
+    max_audit_characters: int = Field(
+        400, ge=1, description="Longest statement in an audit, in characters"
+    )
 
 
 class BestOfN(Section):

@@ -84,7 +84,13 @@ def candidate_requests(
     images = len(item.images)
     requests = []
     if visual:
-        prompt = prompts.audit(description, facts, images, max_errors=options.max_audit_errors)
+        prompt = prompts.audit(
+            description,
+            facts,
+            images,
+            max_errors=options.max_audit_errors,
+            max_characters=options.max_audit_characters,
+        )
         requests.append(request("audit", prompt, item.images, options.audit, seed))
     for index in range(len(steps)):
         first = max(0, index - options.history_steps)

@@ -91,7 +91,7 @@ def build(directory: Path, seed: int, max_image_tokens: int) -> None:
     from evpv_prm.diagrams.tokenizer import CONTEXT_LENGTH, build_tokenizer
 
     tokenizer = build_tokenizer(SPECIAL_TOKENS, CHAT_TEMPLATE, FIRST_SPECIAL_ID)
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
+    ids = tokenizer.get_vocab()
     end, pad = ids["<|im_end|>"], ids["<|endoftext|>"]
     text = {
         "vocab_size": EMBEDDING_ROWS,
@@ -140,7 +140,7 @@ def build(directory: Path, seed: int, max_image_tokens: int) -> None:
         tie_word_embeddings=True,
     )
     torch.manual_seed(seed)
-    model = Qwen2_5_VLForConditionalGeneration(config).to(torch.bfloat16)
+    model = Qwen2_5_VLForConditionalGeneration(config).bfloat16()
     model.generation_config = GenerationConfig(
         bos_token_id=pad, pad_token_id=pad, eos_token_id=[end, pad]
     )
