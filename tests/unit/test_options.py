@@ -112,6 +112,7 @@ scorings = st.builds(
     history_steps=st.integers(0, 100),
     max_description_characters=positive,
     max_audit_errors=positive,
+    max_audit_characters=positive,
 )
 best_of_n = st.builds(
     BestOfN,

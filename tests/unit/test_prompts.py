@@ -50,7 +50,7 @@ def describe(question: str = "Q?", images: int = 1) -> Prompt:
 
 
 def audit(checklist: str = "- f", images: int = 1, description: str = "DESC") -> Prompt:
-    return prompts.audit(description, checklist, images, max_errors=2)
+    return prompts.audit(description, checklist, images, max_errors=2, max_characters=30)
 
 
 ALL = [policy("Q?", 1), describe(), audit(), judge(["s"])]
@@ -116,6 +116,10 @@ def test_an_audit_reaches_every_reliability_of_its_rule_and_lists_few_errors() -
     assert not valid(audit(), {**reply, "p_score": 1.1})
     assert not valid(audit(), {**reply, "p_score": -0.1})
     assert not valid(audit(), {**reply, "errors_and_hallucinations": [error] * 3})
+    assert not valid(audit(), {**reply, "omissions": ["o" * 31]})
+    assert not valid(
+        audit(), {**reply, "errors_and_hallucinations": [{**error, "faulty_statement": "f" * 31}]}
+    )
     assert not valid(
         audit(), {**reply, "errors_and_hallucinations": [{**error, "severity": "Medium"}]}
     )

@@ -187,13 +187,14 @@ def test_each_stage_is_sampled_as_it_is_told(
 def test_longest_description_and_audit_are_part_of_the_form(images: Path) -> None:
     engine = ScriptedEngine(answer)
     row = record(vlmresponse1=candidate(("x", "f")))
-    options = Scoring(max_description_characters=77, max_audit_errors=3)
+    options = Scoring(max_description_characters=77, max_audit_errors=3, max_audit_characters=55)
     score([row], images, engine, options)
     describe, audit, _ = engine.answered
     assert describe.json_schema is not None
     assert audit.json_schema is not None
     assert describe.json_schema["properties"]["image_description"]["maxLength"] == 77
     assert audit.json_schema["properties"]["errors_and_hallucinations"]["maxItems"] == 3
+    assert audit.json_schema["properties"]["omissions"]["items"]["maxLength"] == 55
 
 
 def test_requests_are_seeded_and_verdicts_have_log_probabilities(images: Path) -> None:
