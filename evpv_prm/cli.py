@@ -38,6 +38,7 @@ def parser(doc: str | None, command: str) -> argparse.ArgumentParser:
     """Return a parser for `python -m evpv_prm.COMMAND` whose help begins with the module's text."""
     return argparse.ArgumentParser(
         prog=f"python -m evpv_prm.{command}",
+        usage="%(prog)s [options]",  # the list of all flags would fill the screen
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

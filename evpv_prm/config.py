@@ -8,25 +8,18 @@ defaults are the paper's experiment.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from evpv_prm.errors import UserError
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-"""A name that can stand in a path: letters, digits, '.', '_', '+', '-'."""
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from evpv_prm.section import Fraction, Name, Section
 
 Aggregation = Literal[
     "correctness_rate",
@@ -46,12 +39,6 @@ REQUEST_FIELDS = frozenset(
     }
 )
 """Fields of an API request that the other options decide, or that its reply is read by."""
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values cannot change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Benchmark(Section):
@@ -266,6 +253,7 @@ def _benchmark(name: str) -> Benchmark:
 def _internvl(size: str, gpus: int) -> Model:
     return Model(
         model=f"OpenGVLab/InternVL2_5-{size}",
+        concurrency=256,
         vllm=VllmOptions(
             max_model_len=16384, tensor_parallel_size=gpus, trust_remote_code=True, max_images=6
         ),
@@ -305,6 +293,7 @@ class Config(Section):
     verifier: Model = Field(
         Model(
             model="models/evpv-prm-7b",
+            concurrency=256,
             vllm=VllmOptions(mm_processor_kwargs={"max_pixels": 1024 * 28 * 28}),
         ),
         description="The process reward model: Qwen2.5-VL-7B after both fine-tunings, merged",
@@ -348,7 +337,7 @@ def load_config(values: Mapping[str, Any]) -> Config:
         raise UserError(_describe(error)) from error
 
 
-def _complete(values: Any, defaults: BaseModel) -> Any:
+def _complete(values: Any, defaults: Section) -> Any:
     """Add to a section's values, and to those of the sections in it, what they leave out."""
     if not isinstance(values, Mapping):
         return values
@@ -356,7 +345,7 @@ def _complete(values: Any, defaults: BaseModel) -> Any:
     for name, default in defaults:
         if name not in completed:
             completed[name] = default
-        elif isinstance(default, BaseModel):
+        elif isinstance(default, Section):
             completed[name] = _complete(completed[name], default)
     return completed
 

@@ -72,7 +72,11 @@ def draw_bon_curves(frame: pd.DataFrame, width_in: float) -> Figure:
     benchmarks = list(dict.fromkeys(frame["benchmark"]))
     panels = [(policy, benchmark) for policy in policies for benchmark in benchmarks]
     crossed = len(policies) > 1 and len(benchmarks) > 1
-    columns = len(benchmarks) if crossed else min(_PANELS_IN_A_ROW, len(panels))
+    if crossed:
+        columns = len(benchmarks)
+    else:  # rows of equal length where that is possible: four panels are two by two
+        rows = -(-len(panels) // _PANELS_IN_A_ROW)
+        columns = -(-len(panels) // rows)
     rows = -(-len(panels) // columns)
     width = min(width_in, columns * _WIDEST_PANEL_IN)
     panel_height = max(_LOWEST_PANEL_IN, 0.72 * width / columns)

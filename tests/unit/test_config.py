@@ -19,11 +19,11 @@ from evpv_prm.config import (
     Config,
     Model,
     Scoring,
-    Section,
     VllmOptions,
     load_config,
 )
 from evpv_prm.errors import UserError
+from evpv_prm.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -20,11 +20,11 @@ from evpv_prm.config import (
     JudgeDecoding,
     Model,
     Scoring,
-    Section,
     VllmOptions,
 )
 from evpv_prm.errors import UserError
 from evpv_prm.options import add_options, read_options, render_options
+from evpv_prm.section import Section
 
 # A text field that may be null reads the word "null" as null.
 texts = st.text(min_size=1).filter(lambda value: value != "null")
