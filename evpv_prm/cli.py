@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Callable
 
@@ -13,8 +14,10 @@ from evpv_prm.errors import UserError
 def run(main: Callable[[], int]) -> int:
     """Run a command; print a user's error as one line and return its exit status.
 
-    0: the output is whole; 1: too many failures; 2: bad input; 130: interrupted.
+    0: the output is whole; 1: too many failures; 2: bad input; 130: interrupted, be it by the
+    terminal or by a scheduler that ends the job.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A handler of our own: the model libraries rearrange the root logger when they are imported.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))

