@@ -83,6 +83,7 @@ def test_no_two_candidates_of_a_run_share_a_seed() -> None:
     # Engines count on from a request's seed when they draw several samples.
     firsts = sorted(seeds[::8])
     assert all(later - earlier >= 64 for earlier, later in pairwise(firsts))
+    assert seeds[0] % 64 == 0
     assert seeds[:8] == list(range(seeds[0], seeds[0] + 8))
 
 
