@@ -3,14 +3,16 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && command -v $$p && break; \
 	done)
 CREATE = $(or $(PYTHON),$(error Python 3.11 is not on the PATH: make PYTHON=/path/to/python3.11)) envs/create.py
+# Each command imports large libraries: let Python keep what it compiles.
+unexport PYTHONDONTWRITEBYTECODE
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo test lint lock clean real-questions config
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: ## create .venv from the locked versions (demo, test and lint do so themselves)
 	@$(CREATE)
@@ -19,6 +21,12 @@ demo: setup ## run the whole pipeline on a CPU, with tiny models
 	@$(IN_VENV) snakemake --profile profiles/demo
 	@echo "Look at:"
 	@find $(DEMO)/tables $(DEMO)/figures -name '*.md' -o -name '*.png' | sort
+
+real-questions: setup ## run the same rules on real questions and images (DATA=FOLDER)
+	@test -f "$(DATA)/benchmarks/benchmarks.jsonl" || \
+		{ echo "error: DATA=$(DATA): no benchmarks/benchmarks.jsonl there; see docs/data.md" >&2; exit 2; }
+	@mkdir -p data && { test -e data/benchmarks || ln -s "$(abspath $(DATA))/benchmarks" data/benchmarks; }
+	@$(IN_VENV) snakemake --cores 2 --show-failed-logs --configfile tests/config/real_questions.yaml
 
 test: setup ## run all tests, those with real models among them
 	@$(IN_VENV) pytest --numprocesses 2 --dist loadgroup
@@ -29,6 +37,9 @@ lint: setup ## check the style, the types and the rules
 	@$(IN_VENV) mypy
 	@$(IN_VENV) snakefmt --check Snakefile rules
 	@$(IN_VENV) snakemake --lint
+
+config: setup ## write config.yaml, its schema and reference from evpv_prm/config.py
+	@$(IN_VENV) python -m evpv_prm.config_docs
 
 lock: ## resolve pyproject.toml into envs/cpu.lock
 	@$(CREATE) --lock

@@ -81,7 +81,8 @@ def bootstrap() -> dict[str, str]:
     """Make a .venv with nothing but uv, unless uv is there; return the environment to run it in."""
     if not (VENV / "bin/uv").exists():
         print("creating .venv", flush=True)
-        run(f"{shlex.quote(sys.executable)} -m venv --clear .venv")
+        # Not sys.executable: that may be the one in .venv, which is about to be replaced.
+        run(f"{shlex.quote(sys.base_prefix)}/bin/python3.11 -m venv .venv")
         (uv,) = re.findall(r"^uv==.*\n(?: .*\n)+", LOCK.read_text(), re.MULTILINE)
         run(".venv/bin/python -m pip install --no-deps --require-hashes -r /dev/stdin", text=uv)
     pip_config = run(".venv/bin/python -m pip config list")

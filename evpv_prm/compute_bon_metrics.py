@@ -22,7 +22,7 @@ from tqdm import tqdm
 from evpv_prm.answers import ground_truth, is_correct, normalise
 from evpv_prm.cli import run
 from evpv_prm.data.scored import ScoredCandidate, ScoredQuestion, read_scored
-from evpv_prm.errors import UserError
+from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json, write_text
 from evpv_prm.metrics.best_of_n import NO_ANSWER
 from evpv_prm.metrics.bon_file import OVERALL, BonMetrics
@@ -40,7 +40,7 @@ class _Collected:
 
     n: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    clusters: list[int] = field(default_factory=list)
+    clusters: list[str] = field(default_factory=list)
     correct: list[list[bool]] = field(default_factory=list)
     answers: list[list[int]] = field(default_factory=list)
     scores: list[list[tuple[float, ...]]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class _Collected:
         return Outcomes(
             n=self.n,
             failures=self.failures,
-            clusters=np.array(self.clusters, dtype=np.int64),
+            clusters=np.array(self.clusters, dtype=np.str_),
             correct=np.array(self.correct, dtype=bool).reshape(shape),
             answers=np.array(self.answers, dtype=np.int64).reshape(shape),
             scores={key: scores[..., index] for index, key in enumerate(keys)},
@@ -68,7 +68,8 @@ def collect(
     not be made is wrong, has no vote and no score.
 
     Raises:
-        UserError: no question has candidates, or a datasource is named like the pooled one.
+        UserError: no question has candidates.
+        InputError: a datasource is named like all of them pooled.
     """
 
     @lru_cache(maxsize=65536)
@@ -79,11 +80,11 @@ def collect(
         return tuple(AGGREGATIONS[name](known) for name in aggregations)
 
     collected: dict[str, _Collected] = {}
-    clusters: dict[tuple[str, tuple[str, ...]], int] = {}
     num_candidates = 0
     for question in questions:
         if question.datasource == OVERALL:
-            raise UserError(f"{question.pid}: datasource: {OVERALL!r} is kept for all pooled")
+            reason = f"{OVERALL!r} is the name of all datasources pooled"
+            raise InputError(question.path, question.line, "datasource", expected=reason)
         part = collected.setdefault(question.datasource, _Collected())
         part.n += 1
         if question.error is not None:
@@ -93,8 +94,7 @@ def collect(
         correct, answers = _judge(question)
         part.correct.append(correct)
         part.answers.append(answers)
-        key = (question.datasource, question.images)
-        part.clusters.append(clusters.setdefault(key, len(clusters)))
+        part.clusters.append("\n".join((question.datasource, *question.images)))
         part.scores.append(
             [
                 aggregate(tuple(candidate.final_scores)) + aggregate(tuple(candidate.raw_scores))
@@ -140,7 +140,7 @@ def compute(
     """Compute the metrics of scored files.
 
     Raises:
-        InputError: as `read_scored`.
+        InputError: as `read_scored` and `collect`.
         UserError: as `collect`.
     """
     questions = tqdm(read_scored(paths), desc="judging", unit="question", disable=None)

@@ -8,25 +8,18 @@ defaults are the paper's experiment.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from evpv_prm.errors import UserError
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-"""A name that can stand in a path: letters, digits, '.', '_', '+', '-'."""
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from evpv_prm.section import Fraction, Name, Section
 
 Aggregation = Literal[
     "correctness_rate",
@@ -46,12 +39,6 @@ REQUEST_FIELDS = frozenset(
     }
 )
 """Fields of an API request that the other options decide, or that its reply is read by."""
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values cannot change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Benchmark(Section):
@@ -221,6 +208,9 @@ class Scoring(Section):
         4000, ge=1, description="Longest image description, in characters"
     )
     max_audit_errors: int = Field(16, ge=1, description="Most errors that one audit lists")
+    max_audit_characters: int = Field(
+        400, ge=1, description="Longest statement in an audit, in characters"
+    )
 
 
 class BestOfN(Section):
@@ -263,6 +253,7 @@ def _benchmark(name: str) -> Benchmark:
 def _internvl(size: str, gpus: int) -> Model:
     return Model(
         model=f"OpenGVLab/InternVL2_5-{size}",
+        concurrency=256,
         vllm=VllmOptions(
             max_model_len=16384, tensor_parallel_size=gpus, trust_remote_code=True, max_images=6
         ),
@@ -302,6 +293,7 @@ class Config(Section):
     verifier: Model = Field(
         Model(
             model="models/evpv-prm-7b",
+            concurrency=256,
             vllm=VllmOptions(mm_processor_kwargs={"max_pixels": 1024 * 28 * 28}),
         ),
         description="The process reward model: Qwen2.5-VL-7B after both fine-tunings, merged",
@@ -321,17 +313,41 @@ class Config(Section):
     figures: Figures = Field(Figures(), description="Figures")
     diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
 
+    @model_validator(mode="after")
+    def _curves_are_measured(self) -> Self:
+        if self.figures.aggregation not in self.best_of_n.aggregations:
+            raise ValueError(
+                f"figures.aggregation = {self.figures.aggregation!r}: "
+                f"expected one of best_of_n.aggregations, {self.best_of_n.aggregations}"
+            )
+        return self
+
 
 def load_config(values: Mapping[str, Any]) -> Config:
-    """Validate a configuration; what it leaves out takes the defaults.
+    """Validate a configuration; what it leaves out, in its sections too, takes the defaults.
+
+    Benchmarks and policies are taken whole: naming some means these and no others.
 
     Raises:
         UserError: one line with the key, its value and what is allowed.
     """
     try:
-        return Config.model_validate(dict(values))
+        return Config.model_validate(_complete(values, Config()))
     except ValidationError as error:
         raise UserError(_describe(error)) from error
+
+
+def _complete(values: Any, defaults: Section) -> Any:
+    """Add to a section's values, and to those of the sections in it, what they leave out."""
+    if not isinstance(values, Mapping):
+        return values
+    completed = dict(values)
+    for name, default in defaults:
+        if name not in completed:
+            completed[name] = default
+        elif isinstance(default, Section):
+            completed[name] = _complete(completed[name], default)
+    return completed
 
 
 def _describe(error: ValidationError) -> str:
@@ -340,6 +356,8 @@ def _describe(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         return f"config: {key}: unknown key; docs/configuration.md lists the keys"
     allowed = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "missing":
+    if not key:
+        return f"config: {allowed}"
+    if problem["type"] in ("missing", "value_error"):  # which name the values themselves
         return f"config: {key}: {allowed}"
     return f"config: {key} = {problem['input']!r}: {allowed}"

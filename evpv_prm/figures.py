@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,8 +19,8 @@ from evpv_prm import plot_style
 from evpv_prm.cli import run
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import write_text
-from evpv_prm.metrics.bon_file import OVERALL, BonMetrics, read_named_metrics
-from evpv_prm.metrics.bon_tables import MACRO_AVERAGE, tidy_frame
+from evpv_prm.metrics.bon_file import MACRO_AVERAGE, OVERALL, BonMetrics, read_named_metrics
+from evpv_prm.metrics.bon_frame import tidy_frame
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class _Curve:
     scores: str
     colour: str
     marker: str
-    line: str
+    line: Literal["-", "--", "-.", ":"]
 
 
 _CURVES = (
@@ -41,6 +41,10 @@ _CURVES = (
     _Curve("BoN@$k$, ungated", "bon_at_k", "raw", plot_style.ORANGE, "s", "--"),
     _Curve("Majority vote", "majority_vote", "", plot_style.GREEN, "D", "-."),
 )
+
+_PANELS_IN_A_ROW = 3
+_WIDEST_PANEL_IN = 3.375
+_LOWEST_PANEL_IN = 1.35
 
 
 def bon_curves_frame(metrics: Mapping[str, BonMetrics], aggregation: str) -> pd.DataFrame:
@@ -58,29 +62,42 @@ def bon_curves_frame(metrics: Mapping[str, BonMetrics], aggregation: str) -> pd.
     return frame[drawn & benchmarks & frame["aggregation"].isin(["", aggregation])]
 
 
-def draw_bon_curves(frame: pd.DataFrame, width_in: float, panel_height_in: float) -> Figure:
-    """Draw accuracy over k, one panel a benchmark, with 95 % bands.
+def draw_bon_curves(frame: pd.DataFrame, width_in: float) -> Figure:
+    """Draw accuracy over k with 95 % bands, one panel for each policy and benchmark.
 
-    One policy fills a grid of up to three panels a row; several policies take a row each.
+    Several policies on several benchmarks take a row and a column each; else the panels stand in
+    rows of up to three. `width_in` inches is the figure's greatest width.
     """
     policies = list(dict.fromkeys(frame["policy"]))
     benchmarks = list(dict.fromkeys(frame["benchmark"]))
-    columns = len(benchmarks) if len(policies) > 1 else min(3, len(benchmarks))
     panels = [(policy, benchmark) for policy in policies for benchmark in benchmarks]
+    crossed = len(policies) > 1 and len(benchmarks) > 1
+    if crossed:
+        columns = len(benchmarks)
+    else:  # rows of equal length where that is possible: four panels are two by two
+        rows = -(-len(panels) // _PANELS_IN_A_ROW)
+        columns = -(-len(panels) // rows)
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(width_in, rows * panel_height_in + 0.45), layout="constrained")
-    share = "col" if len(policies) > 1 else False
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=share)
+    width = min(width_in, columns * _WIDEST_PANEL_IN)
+    panel_height = max(_LOWEST_PANEL_IN, 0.72 * width / columns)
+    figure = Figure(figsize=(width, rows * panel_height + 0.4), layout="constrained")
+    # Panels of one benchmark share their scale, so that its policies can be compared.
+    shared: Literal["none", "all", "col"] = "col" if crossed else "none"
+    if len(benchmarks) == 1:
+        shared = "all"
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=shared)
     for index, (policy, benchmark) in enumerate(panels):
         row, column = divmod(index, columns)
         panel = axes[row, column]
-        chosen = (frame["policy"] == policy) & (frame["benchmark"] == benchmark)
-        _draw_panel(panel, frame[chosen])
-        if len(policies) == 1 or row == 0:
-            panel.set_title(benchmark)
+        _draw_panel(panel, frame[(frame["policy"] == policy) & (frame["benchmark"] == benchmark)])
+        if not crossed:
+            title = benchmark if len(policies) == 1 else f"{policy}, {benchmark}"
+            panel.set_title(title, parse_math=False)
+        elif row == 0:
+            panel.set_title(benchmark, parse_math=False)
         if column == 0:
-            label = "Accuracy (%)"
-            panel.set_ylabel(f"{policy}\n{label}" if len(policies) > 1 else label)
+            label = f"{policy}\nAccuracy (%)" if crossed else "Accuracy (%)"
+            panel.set_ylabel(label, parse_math=False)
         if index + columns >= len(panels):
             panel.set_xlabel("Candidates $k$")
             panel.tick_params(labelbottom=True)
@@ -90,7 +107,8 @@ def draw_bon_curves(frame: pd.DataFrame, width_in: float, panel_height_in: float
         Line2D([], [], color=c.colour, marker=c.marker, linestyle=c.line, label=c.label)
         for c in _CURVES
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    columns_of_legend = len(handles) if width > _WIDEST_PANEL_IN else 2
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns_of_legend)
     return figure
 
 
@@ -115,14 +133,14 @@ def _draw_panel(panel: Axes, frame: pd.DataFrame) -> None:
             linestyle=curve.line,
         )
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
 
 
 def write_bon_curves(arguments: argparse.Namespace) -> None:
     """Draw BoN@k, Pass@k and the majority vote over k to STEM.pdf, STEM.png and STEM.csv."""
     frame = bon_curves_frame(read_named_metrics(arguments.metrics), arguments.aggregation)
-    with mpl.rc_context(plot_style.STYLE):
-        figure = draw_bon_curves(frame, arguments.width_in, arguments.panel_height_in)
+    with plot_style.style():
+        figure = draw_bon_curves(frame, arguments.width_in)
         plot_style.save(figure, arguments.output_stem, arguments.dpi)
     stem = arguments.output_stem
     write_text(f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
@@ -159,12 +177,8 @@ def _parser() -> argparse.ArgumentParser:
         help="aggregation of the BoN curves",
     )  # fmt: skip
     bon_curves.add_argument(
-        "--width-in", type=_positive, default=6.75, metavar="INCHES", help="width of the figure"
+        "--width-in", type=_positive, default=6.75, metavar="INCHES", help="greatest width"
     )
-    bon_curves.add_argument(
-        "--panel-height-in", type=_positive, default=1.6, metavar="INCHES",
-        help="height of a row of panels",
-    )  # fmt: skip
     bon_curves.add_argument(
         "--dpi", type=_positive, default=300, metavar="N", help="dots an inch of the PNG"
     )

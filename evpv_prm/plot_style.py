@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -11,37 +11,41 @@ from matplotlib.figure import Figure
 from evpv_prm.jsonl import atomic_write
 
 # The palette of Okabe and Ito (2008), "Color universal design".
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
+BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
+GREY = "#7F7F7F"
 
-STYLE: dict[str, Any] = {
-    # Both families ship with matplotlib: the same input gives the same file on every machine.
-    "font.family": "STIXGeneral",
-    "mathtext.fontset": "stix",
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 8,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E5E5E5",
-    "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 3,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,  # TrueType: text stays text, and journals accept it
-}
 
-mpl.use("Agg")
+def style() -> AbstractContextManager[None]:
+    """Return a context in which figures are drawn and saved in this look."""
+    return mpl.rc_context(
+        {
+            # These fonts ship with matplotlib: the same input gives the same file everywhere.
+            "font.family": "STIXGeneral",
+            "mathtext.fontset": "stix",
+            "font.size": 8,
+            "axes.titlesize": 8,
+            "axes.labelsize": 8,
+            "xtick.labelsize": 7,
+            "ytick.labelsize": 7,
+            "legend.fontsize": 8,
+            "axes.linewidth": 0.6,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": "#E5E5E5",
+            "grid.linewidth": 0.5,
+            "xtick.major.width": 0.6,
+            "ytick.major.width": 0.6,
+            "xtick.major.size": 2.5,
+            "ytick.major.size": 2.5,
+            "lines.linewidth": 1.2,
+            "lines.markersize": 3,
+            "legend.frameon": False,
+            "legend.handlelength": 2.6,
+            "pdf.fonttype": 42,  # TrueType: text stays text, and journals accept it
+        }
+    )
 
 
 def save(figure: Figure, stem: Path, dpi: int) -> None:

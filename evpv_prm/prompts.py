@@ -113,17 +113,20 @@ def describe(question: str, images: int, *, max_characters: int) -> Prompt:
     return _images_first(images, body, json_schema=schema)
 
 
-def audit(description: str, checklist: str, images: int, *, max_errors: int) -> Prompt:
+def audit(
+    description: str, checklist: str, images: int, *, max_errors: int, max_characters: int
+) -> Prompt:
     """Ask the verifier which facts of a candidate's checklist are wrong."""
     body = f"{AUDIT}\n\nDescription:\n{description}\n\nChecklist:\n{checklist}"
+    statement = _string(max_characters)
     error = _object(
-        faulty_statement=_string(400),
-        correction_or_reason=_string(400),
+        faulty_statement=statement,
+        correction_or_reason=statement,
         severity={"enum": ["High", "Low"]},
     )
     schema = _object(
         errors_and_hallucinations=_array(error, 0, max_errors),
-        omissions=_array(_string(400), 0, max_errors),
+        omissions=_array(statement, 0, max_errors),
         p_score={"enum": P_SCORES},
     )
     return _images_first(images, body, json_schema=schema)

@@ -75,10 +75,12 @@ def _run(*command: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
     parser = cli.parser(__doc__, "provenance")
-    parser.add_argument("--config-json", required=True, metavar="JSON", help="the configuration")
+    parser.add_argument(
+        "--config-json", type=json.loads, required=True, metavar="JSON", help="the configuration"
+    )
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     arguments = parser.parse_args(argv)
-    config = load_config(json.loads(arguments.config_json))
+    config = load_config(arguments.config_json)
     values = config.model_dump(mode="json")
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     write_json(

@@ -10,7 +10,8 @@ from pathlib import Path
 from evpv_prm.cli import run
 from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.bon_file import read_named_metrics
-from evpv_prm.metrics.bon_tables import best_of_n_tables, tidy_frame
+from evpv_prm.metrics.bon_frame import tidy_frame
+from evpv_prm.metrics.bon_tables import best_of_n_tables
 from evpv_prm.metrics.rendering import to_latex, to_markdown
 
 
@@ -26,7 +27,7 @@ def write_best_of_n(arguments: argparse.Namespace) -> None:
     }
     for suffix, text in texts.items():
         write_text(f"{stem}.{suffix}", text)
-    print(f"{len(metrics)} policies: {stem}.{{{','.join(texts)}}}")
+    print(f"{stem}.{{{','.join(texts)}}}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

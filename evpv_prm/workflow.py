@@ -53,7 +53,7 @@ def _closure(file: Path) -> set[Path]:
 def _imports(file: Path) -> frozenset[Path]:
     """The package's own files that a file imports, wherever the import stands."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_bytes())):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -88,6 +88,8 @@ def model_files(config: Config, model: Model) -> list[str]:
 
     A hub name and an API's model are no files.
     """
+    if model.backend == "api":
+        return []
     is_folder = _is_made(config, model.model) or Path(model.model).is_dir()
     return [model.model] if is_folder else []
 

@@ -22,6 +22,13 @@ def or_stop(function, *arguments):
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
 
+# The check of the inputs takes all of this resource and every job that asks a model a share of it,
+# so that the check, which has the highest priority, comes first and a failed one stops the run. As
+# an input of those jobs it would run all of them again with every new report; and as an `ancient`
+# one it would hide every other change from Snakemake.
+CHECKED = 1_000_000
+workflow.register_resource("checked_inputs", CHECKED)
+
 
 wildcard_constraints:
     benchmark="|".join(map(re.escape, CONFIG.benchmarks)),

@@ -14,13 +14,12 @@ rule validate_inputs:
         f"{RESULTS}/logs/validate_inputs.log",
     benchmark:
         f"{RESULTS}/benchmarks/validate_inputs.tsv"
-    # The check comes first by priority and not as an input of what follows: a new report changes
-    # nothing there. (With `ancient`, Snakemake overlooks every other change of the jobs behind it.)
     priority: 100
     conda:
         "../envs/analysis.yaml"
     threads: 8
     resources:
+        checked_inputs=CHECKED,
         mem_mb=4000,
         runtime=30,
     params:

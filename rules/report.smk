@@ -1,6 +1,6 @@
 # Tables, figures and provenance, from metrics alone: they rebuild on a CPU in seconds.
 # Takes results/metrics/best_of_n/POLICY.json; gives results/tables/, results/figures/ and
-# results/provenance.json.
+# results/tables/provenance.json.
 
 
 rule tabulate_best_of_n:
@@ -68,7 +68,7 @@ rule write_provenance:
             }
         ),
     output:
-        f"{RESULTS}/provenance.json",
+        f"{RESULTS}/tables/provenance.json",
     log:
         f"{RESULTS}/logs/write_provenance.log",
     benchmark:

@@ -3,6 +3,7 @@
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the real models first, one test after the other; the rest runs beside them."""
     items.sort(key=lambda item: item.get_closest_marker("real") is None)

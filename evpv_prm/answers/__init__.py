@@ -39,7 +39,7 @@ math-verify (https://github.com/huggingface/Math-Verify). Larger ones are equal 
 **Texts** are equal but for case, spaces, quotes, an article in front and a full stop at the end. A
 truth that is a Python list of strings accepts any of them.
 
-No text of a model is ever evaluated as code, and none takes more than milliseconds to refuse.
+No text of a model is ever evaluated as code, and what could keep SymPy busy never reaches it.
 """
 
 from evpv_prm.answers.broken import broken_reason

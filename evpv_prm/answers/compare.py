@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from evpv_prm.answers import numbers, symbolic
-from evpv_prm.answers.normal import final_part, split_list, strip_dress, text_key
+from evpv_prm.answers.normal import split_list, strip_dress, text_key
 from evpv_prm.answers.units import compatible, split_unit
 
 _NAME = re.compile(r"[A-Za-z∠][A-Za-z0-9 .'_{}∠]*(?:\([a-z]\))?\s*|\s*")
@@ -15,6 +16,7 @@ _RANGE = re.compile(r"([\d.,]+\s*%?)\s*(?:-|~|\bto\b)\s*([\d.,]+\s*%?)\s*(°|[^\
 _COLONS = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
 _TITLE = re.compile(r"([A-Za-z][A-Za-z .]*):\s*(.+)", re.DOTALL)
 LIST_SEPARATORS = r",|;|&|\n|\band\b|\bor\b|和|与|或"
+_SEPARATOR = re.compile(LIST_SEPARATORS + "|∪")
 _UNORDERED = re.compile(r"&|\band\b|\bor\b|和|与|或|∪")
 _ARTICLE = re.compile(r"^(?:the|an?)\s+(?=\w{2})", re.IGNORECASE)
 _DEEPEST = 5
@@ -28,15 +30,15 @@ def exactly(truth: str, answer: str) -> bool:
 
 def folded(truth: str, answer: str) -> bool:
     """Compare without regard to case and articles, but for formulas that need the case."""
-    if symbolic.mixes_cases(truth) and symbolic.is_algebra(truth):
-        return False
     keys = [text_key(_ARTICLE.sub("", text)).casefold() for text in (truth, answer)]
-    return bool(keys[0]) and keys[0] == keys[1]
+    if not keys[0] or keys[0] != keys[1]:
+        return False
+    return not (symbolic.mixes_cases(truth) and symbolic.is_algebra(truth))
 
 
 def same(truth: str, answer: str, words: frozenset[str], depth: int = 0) -> bool:
     """Whether two normalised texts state the same number, list, formula or text."""
-    truth, answer = strip_dress(final_part(truth)), strip_dress(answer)
+    truth, answer = strip_dress(truth), strip_dress(answer)
     if exactly(truth, answer) or folded(truth, answer):
         return True
     if depth > _DEEPEST or not truth or not answer:
@@ -83,21 +85,26 @@ def _components(text: str) -> list[float]:
 
 @dataclass(frozen=True)
 class _List:
+    """A list in a text; `brackets` is empty for a bare one."""
+
     brackets: str
-    parts: list[str]
+    parts: tuple[str, ...]
     ordered: bool
 
 
+@lru_cache(maxsize=1 << 14)
 def _as_list(text: str) -> _List | None:
+    if not _SEPARATOR.search(text):
+        return None
     if text[0] in "([{" and text[-1] in ")]}":
         parts = split_list(text[1:-1], ",|;")
         if len(parts) > 1 and text.count("∪") == 0:
-            return _List(text[0] + text[-1], parts, ordered=text[0] != "{")
+            return _List(text[0] + text[-1], tuple(parts), ordered=text[0] != "{")
     for separators in (LIST_SEPARATORS, "∪"):
         parts = split_list(text, separators)
         if len(parts) > 1:
             assignments = all("=" in part for part in parts)
-            return _List("", parts, ordered=not (assignments or _UNORDERED.search(text)))
+            return _List("", tuple(parts), ordered=not (assignments or _UNORDERED.search(text)))
     return None
 
 
@@ -128,11 +135,11 @@ def _same_formula(truth: str, answer: str, words: frozenset[str], depth: int) ->
     (gold, gold_unit), (given, given_unit) = split_unit(truth), split_unit(answer)
     if (gold_unit or given_unit) and symbolic.is_algebra(gold) and symbolic.is_algebra(given):
         return compatible(gold_unit, given_unit) and same(gold, given, words, depth + 1)
-    return symbolic.equal(truth, answer)
+    return not (_as_list(truth) or _as_list(answer)) and symbolic.equal(truth, answer)
 
 
 def _split_name(text: str) -> tuple[str, str]:
-    """Split `Area = 5`, `x = 5`, `f(x) = 5`, `5 = x`, `domain: …` and `y = 2 + 3 = 5`."""
+    """Split `Area = 5`, `x = 5`, `f(x) = 5`, `5 = x`, `domain: …` and `2 + 3 = 5`."""
     if match := _TITLE.fullmatch(text):
         return match[1], match[2]
     first, equals, rest = text.partition("=")
@@ -141,8 +148,11 @@ def _split_name(text: str) -> tuple[str, str]:
         return "", text
     if _NAME.fullmatch(first):
         return first.strip(), last
-    if _VARIABLE.fullmatch(last) and numbers.read_quantity(first):
-        return last, first.strip()
+    if numbers.read_quantity(first):
+        if _VARIABLE.fullmatch(last):
+            return last, first.strip()
+        if numbers.read_quantity(last):
+            return "", last
     return "", text
 
 

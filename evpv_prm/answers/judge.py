@@ -52,8 +52,8 @@ def ground_truth(question: str, answer: str, choices: Sequence[str] | None) -> G
     words = frozenset(re.findall(r"[a-z]{3,}|%", question.lower()))
     text = normalise(answer)
     letters = _true_letters(text, options)
-    accepted = (text, *(normalise(item) for item in _alternatives(answer)))
-    return GroundTruth(letters, tuple(options.items()), accepted, words)
+    accepted = (text, final_part(text), *(normalise(item) for item in _alternatives(answer)))
+    return GroundTruth(letters, tuple(options.items()), tuple(dict.fromkeys(accepted)), words)
 
 
 def _true_letters(text: str, options: dict[str, str]) -> frozenset[str]:
@@ -90,20 +90,22 @@ def is_correct(truth: GroundTruth, final_answer: str) -> bool:
     if not stated:
         return False
     if truth.letters:
-        return _names(truth, stated) == truth.letters
+        return _names(truth, whole) == truth.letters
     return any(
         text_key(accepted) == text_key(whole) or same(accepted, stated, truth.words)
         for accepted in truth.accepted
     )
 
 
-def _names(truth: GroundTruth, stated: str) -> frozenset[str]:
+def _names(truth: GroundTruth, answer: str) -> frozenset[str]:
     """Return the letters of the options that an answer names, by letter or by text."""
     options = truth.option_texts
+    stated = strip_dress(final_part(answer))
     label = _LABEL.fullmatch(stated)
     is_label = label and (not options or label[1] in options)
-    if not is_label and (named := _with_text(truth, stated, exactly)):
-        return named
+    for text in () if is_label else (answer, stated):  # "None of the other answers is right"
+        if named := _with_text(truth, text, exactly):
+            return named
     letters = read_letters(stated, options)
     if letters is None or letters:
         return letters or frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _CHARACTERS = str.maketrans(
     {
@@ -33,6 +34,7 @@ _CHARACTERS = str.maketrans(
     }
 )  # fmt: skip
 
+_PLAIN = re.compile(r"[A-Za-z0-9 .,:;()+/='\"-]*")  # nothing that normalising would change
 # "\frac" inside a JSON string that nobody escaped is read as a form feed and "rac", and so on.
 _ESCAPED_COMMAND = re.compile(
     r"\f(?=rac)|\x08(?=oxed|eta)|\t(?=imes|ext|heta|frac|an\b)|\r(?=ight)"
@@ -89,6 +91,8 @@ def normalise(text: str) -> str:
     `\\text{…}` its content; fractions stay `\\frac{…}{…}`. Normalising twice changes nothing that
     matters for a comparison.
     """
+    if _PLAIN.fullmatch(text) and "sqrt" not in text:
+        return text.strip()
     text = _ESCAPED_COMMAND.sub(lambda match: _ESCAPES[match[0]], text)
     text = unicodedata.normalize("NFKC", text.translate(_CHARACTERS)).translate(_CHARACTERS)
     if "\\" in text:
@@ -131,12 +135,16 @@ def _boxes(text: str) -> list[str]:
 
 def strip_dress(text: str) -> str:
     """Remove quotes, emphasis and closing punctuation around an answer."""
-    text = re.sub(r"(?<=[A-Za-z])!+$", "", text.strip()).rstrip(".,;:").strip()
+    text = text.strip()
+    if text.endswith("!"):
+        text = re.sub(r"(?<=[A-Za-z])!+$", "", text)  # not that of a factorial
+    text = text.rstrip(".,;:").strip()
     while len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0]:
         text = text[1:-1].strip()
     return text
 
 
+@lru_cache(maxsize=1 << 14)
 def text_key(text: str) -> str:
     """Return the form in which two normalised texts are compared letter by letter.
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from evpv_prm.answers.units import compatible, split_unit
 
@@ -43,7 +44,8 @@ class Quantity:
     unit: str | None
 
 
-def read_quantity(text: str, words: Set[str] = frozenset()) -> Quantity | None:
+@lru_cache(maxsize=1 << 14)
+def read_quantity(text: str, words: frozenset[str] = frozenset()) -> Quantity | None:
     """Read a normalised text that is one number, with or without a unit.
 
     `words` are the words of the question, in lower case: "5 apples" is 5 where the question speaks
@@ -178,6 +180,15 @@ class _Evaluator:
         self._take(closing)
         return value
 
+    def _argument(self) -> float:
+        """Read what a \\frac takes: a group, or one digit or π without braces."""
+        if self._peek() == "{":
+            return self._group("{", "}")
+        token = self._take()
+        if len(token) > 1:
+            raise ValueError("not a closed form")
+        return math.pi if token == "π" else float(token)
+
     def _atom(self) -> float:
         token = self._peek()
         if token == "(":
@@ -188,7 +199,7 @@ class _Evaluator:
         if token == "π":
             return math.pi
         if token == "\\frac":
-            return self._group("{", "}") / self._group("{", "}")
+            return self._argument() / self._argument()
         if token == "√":
             degree = self._group("[", "]") if self._peek() == "[" else 2.0
             radicand = self._atom()

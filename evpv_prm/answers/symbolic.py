@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import Any
 
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "ln", "log",
-              "exp", "frac", "theta", "alpha", "beta", "gamma", "lambda", "phi"}  # fmt: skip
+              "exp", "frac"}  # fmt: skip
+_GREEK = {"theta", "alpha", "beta", "gamma", "lambda", "phi"}
 _EVALUATED = {
     **{name: getattr(cmath, name) for name in ("sin", "cos", "tan", "log", "exp")},
     **{f"a{name}": getattr(cmath, f"a{name}") for name in ("sin", "cos", "tan")},
@@ -27,6 +28,7 @@ _TOLERANCE = 1e-7
 _WORD = re.compile(r"[A-Za-z]+")
 _ALLOWED = re.compile(r"[A-Za-z0-9\s+\-*/^=<>≤≥().,\[\]{}|√πθαβ∞∪°_\\]+")
 _OPERATOR = re.compile(r"[-+*/^=<>≤≥|√∪\\]")
+_NO_FORMULA = re.compile(r"\d{13}|\d\s*/\s*\d+\s*/\s*\d")  # an endless number, a date
 _EXPONENT = re.compile(r"(.?)\^\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(-?\w))")
 _LONGEST = 160
 _DEEPEST = 8
@@ -43,9 +45,9 @@ def is_algebra(text: str) -> bool:
     """Whether a normalised text is a short formula without towers of powers."""
     if not 0 < len(text) <= _LONGEST or not _ALLOWED.fullmatch(text):
         return False
-    if any(len(word) > 2 and word not in _FUNCTIONS for word in _WORD.findall(text)):
+    if any(len(word) > 2 and word not in _FUNCTIONS | _GREEK for word in _WORD.findall(text)):
         return False
-    if text.count("(") > _MOST_BRACKETS or re.search(r"\d{13}", text):
+    if text.count("(") > _MOST_BRACKETS or not re.search(r"\w", text) or _NO_FORMULA.search(text):
         return False
     return _nesting(text) <= _DEEPEST and _powers_are_small(text)
 
@@ -84,7 +86,8 @@ def _powers_are_small(text: str) -> bool:
 
 def _variables(text: str) -> set[str]:
     words = [word for word in _WORD.findall(text) if word not in _FUNCTIONS]
-    return set("".join(words).lower())
+    greek = {word for word in words if word in _GREEK} | set(re.findall("[θαβ]", text))
+    return greek | set("".join(word for word in words if word not in _GREEK).lower())
 
 
 @lru_cache(maxsize=4096)

@@ -33,8 +33,13 @@ class ScoredCandidate:
 
 @dataclass(frozen=True, slots=True)
 class ScoredQuestion:
-    """One question and its candidates; `error` is why it has none."""
+    """One question and its candidates; `error` is why it has none.
 
+    `path` and `line` are where it stands.
+    """
+
+    path: Path | str
+    line: int
     pid: str
     datasource: str
     question: str
@@ -85,6 +90,8 @@ class _Row:
         if error is not None and not isinstance(error, str):
             raise self._wrong("error", "a text or null", error)
         return ScoredQuestion(
+            path=self._path,
+            line=self._line,
             pid=self._text("pid"),
             datasource=self._text("datasource"),
             question=self._text("question"),
@@ -130,9 +137,10 @@ class _Row:
         if not isinstance(value, list):
             raise self._wrong(field, "a list with one score a step", value)
         for index, score in enumerate(value):
-            if score is None or score == 1 or score == -1:
+            if score is None or (score in (-1, 1) and score is not True):
                 continue
-            if not gated or not isinstance(score, int | float) or not 0 <= score <= 1:
+            number = isinstance(score, int | float) and not isinstance(score, bool)
+            if not (gated and number and 0 <= score <= 1):
                 allowed = "-1, null or a number from 0 to 1" if gated else "1, -1 or null"
                 raise self._wrong(f"{field}.{index}", allowed, score)
         return value

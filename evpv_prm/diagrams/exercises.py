@@ -128,10 +128,10 @@ def third_angle(rng: Random) -> Exercise:
 def angle_on_line(rng: Random) -> Exercise:
     """The angle that is left over on a straight line beside one labelled angle."""
     known = rng.randint(40, 140)
-    left, right, foot, tip = rng.choice(NAMES)
+    left, right, foot, tip = list(rng.choice(NAMES))
     ends = ((14.0, 132.0), (182.0, 132.0))
     centre = (98.0 + rng.randint(-14, 14), 132.0)
-    end = polar(centre, 98, known)
+    end = polar(centre, 84, known)
     shapes: list[Shape] = [Polyline(ends), Polyline((centre, end))]
     places = ((right, (176.0, 148.0)), (left, (20.0, 148.0)), (foot, (centre[0], 148.0)))
     shapes += [Label(name, at) for name, at in places]

@@ -61,7 +61,8 @@ def build(directory: Path, seed: int) -> None:
 
     tokenizer = build_tokenizer(SPECIAL_TOKENS, CHAT_TEMPLATE)
     tokenizer.save_pretrained(directory)
-    end, pad = (tokenizer.convert_tokens_to_ids(token) for token in (END_OF_TURN, END_OF_TEXT))
+    ids = tokenizer.get_vocab()
+    end, pad = ids[END_OF_TURN], ids[END_OF_TEXT]
     language = _language_config(rows=-(-len(tokenizer) // 64) * 64, end=end, pad=pad)
     vision = _vision_config()
 

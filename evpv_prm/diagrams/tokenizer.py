@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import Qwen2TokenizerFast
+from transformers import Qwen2Tokenizer
 
 from evpv_prm import prompts
 from evpv_prm.diagrams.world import Problem, make_world
@@ -30,7 +30,7 @@ _FILLER_PREFIX = "Ā"
 
 def build_tokenizer(
     special_tokens: Sequence[str], chat_template: str, first_special_id: int | None = None
-) -> Qwen2TokenizerFast:
+) -> Qwen2Tokenizer:
     """Train a tokenizer whose special tokens follow the trained ones, or start at a given id.
 
     The vocabulary is filled up to `first_special_id` with tokens that no text contains.
@@ -43,12 +43,10 @@ def build_tokenizer(
         vocabulary[f"{_FILLER_PREFIX}{number}"] = number
     tokenizer = Tokenizer.from_str(json.dumps(description))
     tokenizer.add_special_tokens(list(special_tokens))
-    return Qwen2TokenizerFast(
+    return Qwen2Tokenizer(
         tokenizer_object=tokenizer,
         eos_token=END_OF_TURN,
         pad_token=END_OF_TEXT,
-        bos_token=None,
-        unk_token=None,
         additional_special_tokens=[token for token in special_tokens if token != END_OF_TEXT],
         model_max_length=CONTEXT_LENGTH,
         chat_template=chat_template,
@@ -92,5 +90,5 @@ def _prompts(problem: Problem) -> Iterator[Sequence[Any]]:
     # The bounds of the replies do not reach the text.
     yield prompts.policy(problem.question, images, max_steps=1, max_step_characters=1).messages
     yield prompts.describe(problem.question, images, max_characters=1).messages
-    yield prompts.audit(description, checklist, images, max_errors=1).messages
+    yield prompts.audit(description, checklist, images, max_errors=1, max_characters=1).messages
     yield prompts.judge(problem.question, description, steps, images, first=1).messages

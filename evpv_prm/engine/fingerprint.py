@@ -22,7 +22,7 @@ def engine_identity(model: Model) -> dict[str, Any]:
     they may change between a run and its continuation.
 
     Raises:
-        UserError: the model is a folder that does not exist.
+        UserError: the model is a folder that does not exist or holds no checkpoint.
     """
     if model.backend == "api":
         return {
@@ -34,7 +34,10 @@ def engine_identity(model: Model) -> dict[str, Any]:
             "extra_body": model.api.extra_body,
         }
     folder = Path(model.model)
-    if not folder.is_dir() and not _may_be_hub_name(model.model):
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"model {model.model}: expected a checkpoint, found no config.json")
+    elif not _may_be_hub_name(model.model):
         raise UserError(f"model {model.model}: no such folder")
     return {
         "backend": "vllm",

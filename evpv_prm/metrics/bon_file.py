@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,9 @@ from evpv_prm.jsonl import parse_record
 
 OVERALL = "OVERALL"
 """The name, among the datasources, of all questions pooled."""
+
+MACRO_AVERAGE = "macro_average"
+"""The name, beside the datasources, of their unweighted mean."""
 
 Scores = Literal["gated", "raw"]
 """Step scores behind the reliability gate, or as the judge gave them."""
@@ -85,6 +88,12 @@ class BonMetrics(_Strict):
     seed: int
     datasources: dict[str, Summary]
     macro_average: Summary
+
+
+def summaries(metrics: BonMetrics) -> Iterator[tuple[str, Summary]]:
+    """Yield each datasource, all pooled and the mean of the datasources, by name and in order."""
+    yield from metrics.datasources.items()
+    yield MACRO_AVERAGE, metrics.macro_average
 
 
 def read_metrics(path: Path | str) -> BonMetrics:

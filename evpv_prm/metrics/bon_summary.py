@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evpv_prm.metrics.best_of_n import (
     BoolArray,
@@ -18,7 +18,7 @@ from evpv_prm.metrics.best_of_n import (
     pass_at_k,
 )
 from evpv_prm.metrics.bon_file import OVERALL, BonMetrics, Scores, Summary
-from evpv_prm.metrics.bootstrap import percentile_interval, resample_means
+from evpv_prm.metrics.bootstrap import percentile_interval, resample_sums
 
 SCORES: tuple[Scores, ...] = get_args(Scores)
 
@@ -33,15 +33,14 @@ class Outcomes:
     """What is known of the questions of one datasource and their candidates.
 
     `n` counts all questions and `failures` what went wrong, by reason. The arrays have a row for
-    each question that enters the rates: `clusters` tells which share their images (a number is
-    never used in two datasources), `correct` and `answers` [questions, candidates] are as
-    `majority_vote` takes them, and so is each of `scores` as `best_of_n` does, by kind of scores
-    and aggregation.
+    each question that enters the rates: `clusters` names its datasource and images; `correct` and
+    `answers` [questions, candidates] are as `majority_vote` takes them, and so is each of `scores`
+    as `best_of_n` does, by kind of scores and aggregation.
     """
 
     n: int
     failures: Mapping[str, int]
-    clusters: IntArray
+    clusters: NDArray[np.str_]
     correct: BoolArray
     answers: IntArray
     scores: Mapping[tuple[Scores, str], FloatArray]
@@ -56,6 +55,8 @@ def summarise(
 ) -> BonMetrics:
     """Compute the metrics of each datasource, of all questions pooled, and the datasources' mean.
 
+    Each datasource is resampled on its own; what combines them combines their resamples.
+
     Args:
         outcomes: by datasource, all with the same number of candidates, at least one.
         aggregations: those in `Outcomes.scores`.
@@ -64,39 +65,43 @@ def summarise(
     """
     values = {name: _values(part, aggregations) for name, part in outcomes.items()}
     paths = list(next(iter(values.values())))
-    matrices = {name: np.column_stack(list(columns.values())) for name, columns in values.items()}
-    clusters = {name: part.clusters for name, part in outcomes.items()}
-    matrices[OVERALL] = np.concatenate(list(matrices.values()))
-    clusters[OVERALL] = np.concatenate(list(clusters.values()))
     means, replicates = {}, {}
-    for name, matrix in matrices.items():
-        rng = np.random.default_rng([seed, *name.encode()])
-        if len(matrix):
-            means[name] = matrix.mean(axis=0)
-            replicates[name] = resample_means(matrix, clusters[name], samples, rng)
-        else:
+    totals, resampled_totals = np.zeros(len(paths) + 1), np.zeros((samples, len(paths) + 1))
+    for name, part in outcomes.items():
+        # A last column of ones counts the questions.
+        matrix = np.column_stack([*values[name].values(), np.ones(len(part.correct))])
+        if not len(matrix):
             means[name] = np.full(len(paths), np.nan)
             replicates[name] = np.full((samples, len(paths)), np.nan)
+            continue
+        rng = np.random.default_rng([seed, *name.encode()])
+        sums, resampled = matrix.sum(axis=0), resample_sums(matrix, part.clusters, samples, rng)
+        means[name], replicates[name] = _ratio(sums), _ratio(resampled)
+        totals += sums
+        resampled_totals += resampled
+    macro_mean = np.mean(list(means.values()), axis=0)
+    macro_replicates = np.mean(list(replicates.values()), axis=0)
+    means[OVERALL], replicates[OVERALL] = _ratio(totals), _ratio(resampled_totals)
 
     counts = {name: _counts(part) for name, part in outcomes.items()}
     counts[OVERALL] = _total(list(counts.values()))
     datasources = {
-        name: _summary(counts[name], paths, means[name], replicates[name]) for name in matrices
+        name: _summary(counts[name], paths, means[name], replicates[name]) for name in counts
     }
-    macro_average = _summary(
-        counts[OVERALL],
-        paths,
-        np.mean([means[name] for name in outcomes], axis=0),
-        np.mean([replicates[name] for name in outcomes], axis=0),
-    )
     return BonMetrics(
         num_candidates=next(iter(outcomes.values())).correct.shape[1],
         aggregations=list(aggregations),
         bootstrap_samples=samples,
         seed=seed,
         datasources=datasources,
-        macro_average=macro_average,
+        macro_average=_summary(counts[OVERALL], paths, macro_mean, macro_replicates),
     )
+
+
+def _ratio(sums: FloatArray) -> FloatArray:
+    """Divide the columns by the last one, the number of questions."""
+    ratio: FloatArray = sums[..., :-1] / sums[..., -1:]
+    return ratio
 
 
 def _values(part: Outcomes, aggregations: Sequence[str]) -> dict[_Path, FloatArray]:
@@ -140,19 +145,15 @@ def _counts(part: Outcomes) -> dict[str, Any]:
 
 def _total(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Add up counts; a table of counts adds up by its keys, zeros included."""
-    return {
-        key: _total_table([part[key] for part in counts])
-        if isinstance(value, dict)
-        else sum(part[key] for part in counts)
-        for key, value in counts[0].items()
-    }
-
-
-def _total_table(tables: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    total = Counter[str]()
-    for table in tables:
-        total.update(table)  # unlike +, keeps what was counted zero times
-    return dict(sorted(total.items()))
+    total: dict[str, Any] = {}
+    for key, value in counts[0].items():
+        parts = [part[key] for part in counts]
+        if isinstance(value, dict):
+            names = sorted(set().union(*parts))
+            total[key] = {name: sum(part.get(name, 0) for part in parts) for name in names}
+        else:
+            total[key] = sum(parts)
+    return total
 
 
 def _summary(

@@ -1,25 +1,20 @@
-"""Tables of Best-of-N metrics: one tidy frame of all numbers, and tables for reading."""
+"""Tables of Best-of-N metrics for reading."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from evpv_prm.metrics.bon_file import (
+    MACRO_AVERAGE,
     OVERALL,
     BonMetrics,
     Estimate,
-    Interval,
-    Rates,
     Scores,
     Summary,
+    summaries,
 )
 from evpv_prm.metrics.rendering import Table
-
-MACRO_AVERAGE = "macro_average"
-"""The name, beside the datasources, of their unweighted mean."""
 
 BENCHMARK_LABELS = {OVERALL: "All questions pooled", MACRO_AVERAGE: "Mean of benchmarks"}
 AGGREGATION_LABELS = {
@@ -32,73 +27,8 @@ AGGREGATION_LABELS = {
 
 _MISSING = "–"
 
-
-def summaries(metrics: BonMetrics) -> Iterator[tuple[str, Summary]]:
-    """Yield each datasource, all pooled and the mean of the datasources, by name and in order."""
-    yield from metrics.datasources.items()
-    yield MACRO_AVERAGE, metrics.macro_average
-
-
-def tidy_frame(metrics: Mapping[str, BonMetrics]) -> pd.DataFrame:
-    """Return every number as a row.
-
-    Args:
-        metrics: by policy.
-
-    Returns:
-        Columns policy, benchmark, metric, scores ("gated", "raw" or ""), aggregation (or ""), k,
-        estimate (a fraction in [0, 1]; gains are differences of fractions), ci95_low, ci95_high,
-        and the counts n, n_scored, n_candidates and failures ("REASON=COUNT;…") of the benchmark.
-    """
-    rows = []
-    for policy, file in metrics.items():
-        for benchmark, summary in summaries(file):
-            counts = {
-                "n": summary.n,
-                "n_scored": summary.n_scored,
-                "n_candidates": summary.n_candidates,
-                "failures": ";".join(f"{kind}={n}" for kind, n in summary.failures.items()),
-            }
-            for row in _numbers(summary, file.num_candidates):
-                rows.append({"policy": policy, "benchmark": benchmark, **row, **counts})
-    return pd.DataFrame(rows)
-
-
-def _numbers(summary: Summary, num_candidates: int) -> Iterator[dict[str, Any]]:
-    def row(metric: str, scores: str, aggregation: str, k: int, value: Estimate) -> dict[str, Any]:
-        low, high = value.ci95 or (None, None)
-        return {
-            "metric": metric,
-            "scores": scores,
-            "aggregation": aggregation,
-            "k": k,
-            "estimate": value.estimate,
-            "ci95_low": low,
-            "ci95_high": high,
-        }
-
-    def curve(
-        metric: str, rates: Rates, bands: Mapping[str, Interval | None], *key: str
-    ) -> Iterator[dict[str, Any]]:
-        scores, aggregation = key or ("", "")
-        for k, rate in rates.items():
-            value = Estimate(estimate=rate, ci95=bands[k])
-            yield row(metric, scores, aggregation, int(k), value)
-
-    bands = summary.intervals
-    chance = Estimate(estimate=summary.random_choice, ci95=bands.pass_at_k["1"])
-    yield row("random_choice", "", "", 1, chance)
-    yield from curve("pass_at_k", summary.pass_at_k, bands.pass_at_k)
-    yield from curve("majority_vote", summary.majority_vote, bands.majority_vote)
-    for kind, by_aggregation in summary.bon_at_k.items():
-        for name, rates in by_aggregation.items():
-            yield from curve("bon_at_k", rates, bands.bon_at_k[kind][name], kind, name)
-    for metric in ("bon_gain", "bon_gain_over_majority_vote"):
-        for kind, gains in getattr(summary, metric).items():
-            for name, gain in gains.items():
-                yield row(metric, kind, name, num_candidates, gain)
-    for name, gain in summary.gate_gain.items():
-        yield row("gate_gain", "", name, num_candidates, gain)
+_Text = Callable[[Summary], str]
+"""What a column shows of a summary."""
 
 
 def best_of_n_tables(metrics: Mapping[str, BonMetrics]) -> list[Table]:
@@ -111,21 +41,19 @@ def best_of_n_tables(metrics: Mapping[str, BonMetrics]) -> list[Table]:
     first = next(iter(metrics.values()))
     n, k = first.num_candidates, str(first.num_candidates)
 
-    def table(title: str, columns: Mapping[str, Any], notes: Sequence[str] = ()) -> Table:
+    def table(title: str, columns: Mapping[str, _Text], notes: Sequence[str] = ()) -> Table:
+        labels = ["Benchmark"] if list(metrics) == [""] else ["Policy", "Benchmark"]
         rows = [
-            {"Policy": policy, "Benchmark": BENCHMARK_LABELS.get(name, name)}
-            | {column: text(summary) for column, text in columns.items()}
+            [policy, BENCHMARK_LABELS.get(name, name)][-len(labels) :]
+            + [text(summary) for text in columns.values()]
             for policy, file in metrics.items()
-            for name, summary in summaries(file)
+            for name, summary in _for_reading(file)
         ]
-        frame = pd.DataFrame(rows)
-        if list(metrics) == [""]:
-            return Table(title, frame.drop(columns="Policy"), labels=1, notes=notes)
-        return Table(title, frame, labels=2, notes=notes)
+        return Table(title, [*labels, *columns], rows, len(labels), notes)
 
-    def by_aggregation(text: Any) -> dict[str, Any]:
+    def by_aggregation(text: Callable[[Summary, str], str]) -> dict[str, _Text]:
         return {
-            AGGREGATION_LABELS[name]: lambda summary, name=name: text(summary, name)
+            AGGREGATION_LABELS[name]: partial(lambda name, summary: text(summary, name), name)
             for name in first.aggregations
         }
 
@@ -159,6 +87,7 @@ def best_of_n_tables(metrics: Mapping[str, BonMetrics]) -> list[Table]:
                     f" ({_percent(s.bon_at_k['raw'][name][k])})"
                 )
             ),
+            [f"Aggregations: {', '.join(n.replace('_', ' ') for n in first.aggregations)}."],
         ),
         gain_table(f"Gain of BoN@{n} with gated scores over a random choice", "bon_gain", "gated"),
         gain_table(f"Gain of BoN@{n} with raw scores over a random choice", "bon_gain", "raw"),
@@ -171,12 +100,20 @@ def best_of_n_tables(metrics: Mapping[str, BonMetrics]) -> list[Table]:
     ]
 
 
+def _for_reading(metrics: BonMetrics) -> Iterator[tuple[str, Summary]]:
+    """Leave out what sums up the datasources where there is only one."""
+    several = len(metrics.datasources) > 2  # one of them is all pooled
+    for name, summary in summaries(metrics):
+        if several or name not in BENCHMARK_LABELS:
+            yield name, summary
+
+
 def _definitions(metrics: BonMetrics) -> list[str]:
     return [
         "All rates are over the scored questions, those that were put to the policy. A candidate "
         "that could not be made is wrong; one without a score ranks below all others; ties share "
         "the choice equally.",
-        f"Intervals: bootstrap over questions clustered by image, "
+        f"Intervals: bootstrap over questions clustered by image within each benchmark, "
         f"{metrics.bootstrap_samples} resamples, seed {metrics.seed}; paired for gains.",
     ]
 
@@ -200,9 +137,11 @@ def _points(gain: Estimate) -> str:
     if gain.estimate is None or gain.ci95 is None:
         return _MISSING
     low, high = gain.ci95
-    return f"{_signed(gain.estimate)} [{_signed(low)}, {_signed(high)}]"
+    estimate = _difference(gain.estimate)
+    sign = "" if estimate.startswith("−") or estimate == "0.0" else "+"
+    return f"{sign}{estimate} [{_difference(low)}, {_difference(high)}]"
 
 
-def _signed(difference: float) -> str:
-    text = f"{100 * difference:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+def _difference(fraction: float) -> str:
+    text = f"{100 * fraction:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", "−")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
-_DRAWS_AT_ONCE = 2_000_000  # bounds the memory of one block of resamples to some 50 MB
+_WEIGHTS_AT_ONCE = 2_000_000  # bounds the memory of one block of resamples to 16 MB
 
 
 def resample_sums(
@@ -20,7 +20,8 @@ def resample_sums(
     """Draw as many clusters as there are, with replacement, and sum what they hold.
 
     Args:
-        values: one row a question, one column a quantity [questions, quantities].
+        values: one row a question, one column a quantity [questions, quantities]; a column of ones
+            counts the questions of a resample, for rates.
         clusters: the cluster of each question [questions], of any sortable type.
         samples: the number of resamples.
         rng: the source of the draws; the same state gives the same result.
@@ -37,23 +38,13 @@ def resample_sums(
     count = int(index.max()) + 1
     totals = np.zeros((count, values.shape[1]))
     np.add.at(totals, index, values)
-    block = max(1, _DRAWS_AT_ONCE // count)
     sums = np.empty((samples, values.shape[1]))
-    for start in range(0, samples, block):
-        rows = min(block, samples - start)
-        draws = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
-        weights = np.bincount(draws.ravel(), minlength=rows * count).reshape(rows, count)
-        sums[start : start + rows] = weights.astype(float) @ totals
+    for block in np.array_split(sums, -(-samples * count // _WEIGHTS_AT_ONCE)):
+        weights = np.empty((len(block), count))
+        for row in weights:
+            row[:] = np.bincount(rng.integers(count, size=count), minlength=count)
+        np.matmul(weights, totals, out=block)
     return sums
-
-
-def resample_means(
-    values: FloatArray, clusters: ArrayLike, samples: int, rng: np.random.Generator
-) -> FloatArray:
-    """Return the means over the questions of each resample; arguments as for `resample_sums`."""
-    sums = resample_sums(np.column_stack([values, np.ones(len(values))]), clusters, samples, rng)
-    means: FloatArray = sums[:, :-1] / sums[:, -1:]
-    return means
 
 
 def percentile_interval(replicates: FloatArray, confidence: float = 0.95) -> FloatArray:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 _LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
     "−": "$-$",
     "–": "--",
     "…": r"\dots{}",
@@ -23,11 +24,12 @@ _LATEX_ESCAPES = {
 class Table:
     """A table of texts with its title and the notes under it.
 
-    The first `labels` columns of the frame name the rows; the first of several groups them.
+    The first `labels` columns name the rows; the first of several groups them.
     """
 
     title: str
-    frame: pd.DataFrame
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
     labels: int
     notes: Sequence[str] = ()
 
@@ -38,10 +40,9 @@ def to_markdown(tables: Sequence[Table], note: str | None = None) -> str:
 
 
 def _markdown(table: Table) -> str:
-    header = [str(column) for column in table.frame.columns]
-    rule = [":--" if index < table.labels else "--:" for index in range(len(header))]
-    cells = [[_markdown_cell(cell) for cell in row] for row in _rows(table)]
-    lines = [f"| {' | '.join(row)} |" for row in (header, rule, *cells)]
+    rule = [":--" if index < table.labels else "--:" for index in range(len(table.columns))]
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in table.rows]
+    lines = [f"| {' | '.join(row)} |" for row in (table.columns, rule, *cells)]
     notes = [f"\n{note}" for note in table.notes]
     return "\n".join([f"**{table.title}**", "", *lines, *notes, ""])
 
@@ -53,23 +54,22 @@ def to_latex(tables: Sequence[Table], note: str | None = None) -> str:
 
 
 def _latex(table: Table, note: str | None) -> str:
-    columns = [str(column) for column in table.frame.columns]
     body, group = [], None
-    for row in _rows(table):
+    for row in table.rows:
         if table.labels > 1:
             if group is not None and row[0] != group:
                 body.append(r"\midrule")
             row, group = ["" if row[0] == group else row[0], *row[1:]], row[0]
         body.append(_latex_row(row))
     caption = f"{table.title}. {_one_line(note)}" if note else f"{table.title}."
-    alignment = "l" * table.labels + "r" * (len(columns) - table.labels)
-    tabular = [r"\toprule", _latex_row(columns), r"\midrule", *body, r"\bottomrule"]
+    alignment = "l" * table.labels + "r" * (len(table.columns) - table.labels)
+    tabular = [r"\toprule", _latex_row(table.columns), r"\midrule", *body, r"\bottomrule"]
     notes = [rf"  \par\smallskip\raggedright {escape_latex(note)}" for note in table.notes]
     return "\n".join(
         [
             r"\begin{table}[t]",
             r"  \centering",
-            r"  \footnotesize",
+            r"  \scriptsize\setlength{\tabcolsep}{3pt}",
             rf"  \caption{{{escape_latex(caption)}}}",
             rf"  \begin{{tabular}}{{{alignment}}}",
             *(f"    {line}" for line in tabular),
@@ -90,13 +90,5 @@ def _latex_row(cells: Sequence[str]) -> str:
     return " & ".join(escape_latex(cell) for cell in cells) + r" \\"
 
 
-def _markdown_cell(text: str) -> str:
-    return text.replace("|", r"\|")
-
-
 def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
-
-
-def _rows(table: Table) -> list[list[str]]:
-    return [[str(cell) for cell in row] for row in table.frame.itertuples(index=False)]

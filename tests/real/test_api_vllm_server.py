@@ -51,15 +51,11 @@ def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    model = folder / "model"
-    make_model = [sys.executable, "-m", "evpv_prm.diagrams.tiny_qwen25vl", "--output", str(model)]
-    subprocess.run(make_model, check=True)
-    port, log = free_port(), folder / "log"
+def base_url(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port, log = free_port(), tmp_path_factory.mktemp("server") / "log"
     command = [
         *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(model), "--served-model-name", MODEL),
+        *("--model", str(models / "qwen25vl"), "--served-model-name", MODEL),
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--dtype", "float32", "--max-model-len", "4096", "--enforce-eager"),
         *("--limit-mm-per-prompt", '{"image": 2}', "--block-size", "32"),
@@ -88,7 +84,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> list[Image]:
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Image]:
     folder = tmp_path_factory.mktemp("images")
     PillowImage.new("RGB", (112, 84), "red").save(folder / "red.png")
     PillowImage.new("RGB", (84, 112), "blue").save(folder / "named_wrongly.png", format="JPEG")
@@ -124,9 +120,9 @@ def request(prompt: str, *images: Image, seed: int = 0, **fields: object) -> Req
     )
 
 
-def test_choices_come_with_log_probabilities(base_url: str, images: list[Image]) -> None:
-    asked = request("Right?", images[0], choices=["1", "0"], top_logprobs=5, max_tokens=1)
-    asked_for_more = request("Right?", images[0], choices=["1", "-1"], top_logprobs=5)
+def test_choices_come_with_log_probabilities(base_url: str, pictures: list[Image]) -> None:
+    asked = request("Right?", pictures[0], choices=["1", "0"], top_logprobs=5, max_tokens=1)
+    asked_for_more = request("Right?", pictures[0], choices=["1", "-1"], top_logprobs=5)
     verdict, long_verdict = ask(base_url, asked, asked_for_more)
     for result in (verdict, long_verdict):
         assert isinstance(result, Reply), result
@@ -146,19 +142,21 @@ def test_a_json_schema_is_kept(base_url: str, structured_outputs: str) -> None:
         assert verdict["step"] in (1, 2, 3)
 
 
-def test_a_seed_repeats_and_another_differs(base_url: str, images: list[Image]) -> None:
+def test_a_seed_repeats_and_another_differs(base_url: str, pictures: list[Image]) -> None:
     words = [f"{word}{number}" for word in ("one", "two", "three") for number in range(30)]
-    asked = [request("Any word.", images[0], seed=s, choices=words) for s in (*range(6), *range(6))]
+    asked = [
+        request("Any word.", pictures[0], seed=s, choices=words) for s in (*range(6), *range(6))
+    ]
     replies = [result.text for result in ask(base_url, *asked)]
     assert replies[:6] == replies[6:]
     assert len(set(replies)) > 1
 
 
-def test_two_images_are_read_and_counted(base_url: str, images: list[Image]) -> None:
+def test_two_images_are_read_and_counted(base_url: str, pictures: list[Image]) -> None:
     prompt = "What differs between the two? " * 20
     one, two, again = (
         ask(base_url, request(prompt, *shown, choices=["size", "colour"]))[0]
-        for shown in (images[:1], images, images)
+        for shown in (pictures[:1], pictures, pictures)
     )
     for result in (one, two, again):
         assert isinstance(result, Reply), result

@@ -1,0 +1,34 @@
+"""Tiny models and pictures, made once for all tests with real models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evpv_prm.diagrams import tiny_internvl, tiny_qwen25vl
+from evpv_prm.diagrams.make_world import write_world
+from evpv_prm.diagrams.world import make_world
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both tiny models, built as a user builds them."""
+    folder = tmp_path_factory.mktemp("tiny")
+    assert tiny_qwen25vl.main(["--output", str(folder / "qwen25vl")]) == 0
+    assert tiny_internvl.main(["--output", str(folder / "internvl")]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small diagram world: benchmarks.jsonl, mmmu.jsonl, images/."""
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder, make_world(2, seed=0))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def images(world: Path) -> Path:
+    """The folder of the world's pictures."""
+    return world / "images"

@@ -1,0 +1,74 @@
+"""The demo's whole DAG with real vLLM, on fewer questions."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.real
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def experiment() -> dict[str, object]:
+    """The demo's experiment on two of its benchmarks, the one with two images among them."""
+    values = yaml.safe_load((ROOT / "profiles/demo/experiment.yaml").read_text())
+    values["diagrams"]["questions_per_datasource"] = 2
+    values["benchmarks"] = {name: values["benchmarks"][name] for name in ("Lengths", "TwoDiagrams")}
+    return dict(values)
+
+
+def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+        *("--configfile", "experiment.yaml", "--cores", "2", "--show-failed-logs", *options),
+    ]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_demo_runs_to_its_tables_and_figures(
+    experiment: dict[str, object], tmp_path: Path
+) -> None:
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(experiment))
+    run = snakemake(tmp_path)
+    assert run.returncode == 0, run.stderr
+
+    results = tmp_path / "results/demo"
+    metrics = json.loads((results / "metrics/best_of_n/tiny-InternVL2.5.json").read_text())
+    overall = metrics["datasources"]["OVERALL"]
+    assert overall["n"] == overall["n_scored"] == 4
+    assert overall["n_candidates"] == 32
+    for kind in ("gated", "raw"):
+        for rates in overall["bon_at_k"][kind].values():
+            assert all(rates[k] <= overall["pass_at_k"][k] + 1e-9 for k in rates)
+    scored = [
+        json.loads(line)
+        for path in results.glob("scored/*/*/*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    evaluations = [row[f"vlmresponse{n}"].get("eval") for row in scored for n in range(1, 9)]
+    probabilities = [p for e in evaluations if e for p in e["step_probabilities"]]
+    assert probabilities
+    assert all(p is None or 0 < p < 1 for p in probabilities)
+
+    note = experiment["diagrams"]["note"]  # type: ignore[index]
+    assert note in (results / "tables/best_of_n.md").read_text()
+    for name in ("figures/bon_curves.pdf", "figures/bon_curves.png", "tables/best_of_n.tex"):
+        assert (results / name).stat().st_size > 0
+    provenance = json.loads((results / "tables/provenance.json").read_text())
+    assert len(provenance["verifier"]["model"]) == 64
+
+    again = snakemake(tmp_path)
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr

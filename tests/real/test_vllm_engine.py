@@ -1,0 +1,148 @@
+"""The vLLM engine on a tiny verifier: forms, probabilities, seeds, the prefix cache."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evpv_prm import prompts
+from evpv_prm.config import Model, VllmOptions
+from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Sampling
+from evpv_prm.engine.vllm import VllmEngine
+from evpv_prm.errors import UserError
+from evpv_prm.parsing import verdict_probability
+from evpv_prm.prompts import Prompt
+
+pytestmark = pytest.mark.real
+
+CONTEXT = 2048
+
+
+@pytest.fixture(scope="module")
+def engine(models: Path) -> Iterator[VllmEngine]:
+    options = VllmOptions(dtype="float32", max_model_len=CONTEXT, enforce_eager=True)
+    made = VllmEngine(Model(model=str(models / "qwen25vl"), concurrency=4, vllm=options))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def picture(images: Path) -> Image:
+    return Image(next(images.rglob("*.png")))
+
+
+def request(prompt: Prompt, picture: Image, **sampling: object) -> Request:
+    drawn = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 400, "seed": 3} | sampling
+    return Request(
+        "judge",
+        prompt.messages,
+        [picture],
+        Sampling(**drawn),
+        choices=prompt.choices,
+        json_schema=prompt.json_schema,
+    )
+
+
+def answer(engine: VllmEngine, requests: Sequence[Request]) -> list[Result]:
+    results = dict(engine.generate(requests))
+    assert sorted(results) == list(range(len(requests)))
+    return [results[index] for index in range(len(requests))]
+
+
+def judge(steps: Sequence[str]) -> Prompt:
+    return prompts.judge("How long is AB?", "A segment AB of length 4.", steps, 1, first=1)
+
+
+def test_a_verdict_comes_with_its_untempered_probability(
+    engine: VllmEngine, picture: Image
+) -> None:
+    asked = [
+        request(judge(["AB is 4."]), picture, top_logprobs=20, temperature=t) for t in (1.0, 0.1)
+    ]
+    replies = answer(engine, asked)
+    for reply in replies:
+        assert isinstance(reply, Reply)
+        assert reply.text in prompts.VERDICTS
+        assert reply.logprobs is not None
+        assert set(reply.logprobs[0]) == {"1", "-"}
+        assert sum(map(math.exp, reply.logprobs[0].values())) == pytest.approx(1, abs=1e-4)
+    warm, cold = (verdict_probability(r.logprobs) for r in replies if isinstance(r, Reply))
+    assert warm == pytest.approx(cold, abs=1e-5)
+
+
+def test_json_replies_parse_strictly_and_keep_their_bounds(
+    engine: VllmEngine, picture: Image
+) -> None:
+    prompt = prompts.audit("A segment.", "- AB is 4", 1, max_errors=1, max_characters=40)
+    results = answer(engine, [request(prompt, picture, seed=s, max_tokens=1500) for s in range(6)])
+    for reply in results:
+        assert isinstance(reply, Reply), reply
+        audit = json.loads(reply.text)
+        assert list(audit) == ["errors_and_hallucinations", "omissions", "p_score"]
+        assert len(audit["errors_and_hallucinations"]) <= 1
+        assert audit["p_score"] in prompts.P_SCORES
+
+
+def test_replies_depend_on_the_seed_and_not_on_the_batch(
+    engine: VllmEngine, picture: Image
+) -> None:
+    prompt = prompts.describe("How long is AB?", 1, max_characters=60)
+    asked = [request(prompt, picture, seed=s) for s in range(5)]
+    together = answer(engine, asked)
+    alone = [answer(engine, [one])[0] for one in asked]
+    texts = [result.text for result in together]
+    assert texts == [result.text for result in alone]
+    assert len(set(texts)) > 1
+
+
+def test_steps_of_one_solution_share_their_beginning(engine: VllmEngine, picture: Image) -> None:
+    steps = [f"Step {n} adds {n} to the length." for n in range(1, 7)]
+    answer(engine, [request(judge(steps[:1]), picture)])
+    before, cached_before = engine.prompt_tokens()
+    answer(engine, [request(judge(steps[:n]), picture) for n in range(2, 7)])
+    total, cached = engine.prompt_tokens()
+    assert (cached - cached_before) / (total - before) > 0.8
+
+
+def test_a_reply_cut_short_is_a_failure(engine: VllmEngine, picture: Image) -> None:
+    prompt = prompts.describe("How long is AB?", 1, max_characters=500)
+    (result,) = answer(engine, [request(prompt, picture, max_tokens=5)])
+    assert isinstance(result, Failure)
+    assert result.kind == "truncated"
+
+
+def test_a_prompt_beyond_the_context_fails_alone(engine: VllmEngine, picture: Image) -> None:
+    long = request(judge(["word " * CONTEXT]), picture)
+    short = request(judge(["AB is 4."]), picture)
+    refused, reply = answer(engine, [long, short])
+    assert isinstance(refused, Failure)
+    assert refused.kind == "prompt_refused"
+    assert "\n" not in refused.detail
+    assert isinstance(reply, Reply)
+
+
+def test_abandoned_requests_leave_the_engine_usable(engine: VllmEngine, picture: Image) -> None:
+    asked = [request(judge([f"AB is {n}."]), picture) for n in range(12)]
+    replies = engine.generate(asked)
+    next(replies)
+    replies.close()
+    assert isinstance(answer(engine, [replace(asked[0], sample_index=1)])[0], Reply)
+
+
+@pytest.mark.parametrize("content", [None, "not a model"])
+def test_a_model_that_cannot_be_loaded_is_one_clear_line(
+    tmp_path: Path, content: str | None
+) -> None:
+    folder = tmp_path / "model"
+    if content:
+        folder.mkdir()
+        (folder / "config.json").write_text(content)
+    with pytest.raises(UserError) as raised:
+        VllmEngine(Model(model=str(folder)))
+    assert str(folder) in str(raised.value)
+    assert "\n" not in str(raised.value)
