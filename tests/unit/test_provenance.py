@@ -23,14 +23,13 @@ def git(folder: Path, *words: str) -> str:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "code.py").write_text("x = 1\n")
     git(folder, "init", "-q")
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "Begin")
-    monkeypatch.chdir(folder)
     return folder
 
 
@@ -44,22 +43,24 @@ def write(output: Path, values: dict[str, Any]) -> dict[str, Any]:
 def test_the_commit_and_whether_files_differ_from_it(repository: Path) -> None:
     revision = git(repository, "rev-parse", "HEAD")
     (repository / "untracked.txt").write_text("results are no change of the code")
-    assert provenance.git_state() == {"revision": revision, "dirty": False}
+    assert provenance.git_state(repository) == {"revision": revision, "dirty": False}
     (repository / "code.py").write_text("x = 2\n")
-    assert provenance.git_state() == {"revision": revision, "dirty": True}
+    assert provenance.git_state(repository) == {"revision": revision, "dirty": True}
 
 
 def test_a_folder_without_a_repository_has_no_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert provenance.git_state() == {"revision": None, "dirty": None}
+    assert provenance.git_state(tmp_path) == {"revision": None, "dirty": None}
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
-    assert provenance.git_state() == {"revision": None, "dirty": None}
+    assert provenance.git_state(tmp_path) == {"revision": None, "dirty": None}
 
 
-def test_a_run_is_described(repository: Path, tmp_path: Path) -> None:
+def test_a_run_is_described(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "CODE", repository)
     model = tmp_path / "verifier"
     model.mkdir()
     (model / "config.json").write_text("{}")
@@ -82,9 +83,7 @@ def test_a_run_is_described(repository: Path, tmp_path: Path) -> None:
     assert again["config_sha256"] == found["config_sha256"]
 
 
-def test_the_digest_of_a_configuration_tells_values_and_not_spelling(
-    repository: Path, tmp_path: Path
-) -> None:
+def test_the_digest_of_a_configuration_tells_values_and_not_spelling(tmp_path: Path) -> None:
     def digest(values: dict[str, Any]) -> str:
         return str(write(tmp_path / "p.json", values)["config_sha256"])
 
@@ -95,9 +94,7 @@ def test_the_digest_of_a_configuration_tells_values_and_not_spelling(
     assert digest({"scoring": {"judge": {"top_p": 0.5}}}) != default
 
 
-def test_a_key_is_not_written(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVPV_TEACHER_API_KEY", "secret-value")
     write(tmp_path / "p.json", {})
     assert "secret-value" not in (tmp_path / "p.json").read_text()
