@@ -41,7 +41,7 @@ def test_all_results_are_there(finished: Project) -> None:
     expected = {
         "inputs/report.json",
         "inputs/report.md",
-        "provenance.json",
+        "tables/provenance.json",
         *(f"tables/best_of_n{suffix}" for suffix in (".csv", ".md", ".tex")),
         *(f"figures/bon_curves{suffix}" for suffix in (".csv", ".pdf", ".png")),
     }
@@ -115,7 +115,7 @@ def test_the_tables_and_figures_hold_the_metrics(finished: Project) -> None:
 
 
 def test_the_provenance_says_what_made_the_results(finished: Project) -> None:
-    record = json.loads((finished.folder / "results/provenance.json").read_text())
+    record = json.loads((finished.folder / "results/tables/provenance.json").read_text())
     assert record["seed"] == 20260130
     assert record["policies"]["policy-a"]["name"] == "policy-a"
     assert record["verifier"]["base_url"] == finished.config["verifier"]["base_url"]
