@@ -126,9 +126,11 @@ def test_an_engine_that_cannot_be_asked_is_one_line(
 
 
 @both
-@pytest.mark.parametrize("kind", ["file", "empty folder"])
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("file", "no such folder"), ("empty folder", "found no config.json")]
+)
 def test_what_is_no_checkpoint_is_one_line(
-    stage: ModuleType, kind: str, command: Command, tmp_path: Path
+    stage: ModuleType, kind: str, reason: str, command: Command, tmp_path: Path
 ) -> None:
     if kind == "file":
         (tmp_path / "model").write_text("weights")
@@ -136,7 +138,7 @@ def test_what_is_no_checkpoint_is_one_line(
         (tmp_path / "model").mkdir()
     status, (line,) = command(stage, lines(GOOD), "--model", str(tmp_path / "model"))
     assert status == 2
-    assert "expected a checkpoint" in line
+    assert reason in line
 
 
 @both

@@ -30,7 +30,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(folder, "init", "-q")
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "Begin")
-    monkeypatch.chdir(folder)
+    monkeypatch.setattr(provenance, "__file__", str(folder / "provenance.py"))
     return folder
 
 
@@ -52,7 +52,7 @@ def test_the_commit_and_whether_files_differ_from_it(repository: Path) -> None:
 def test_a_folder_without_a_repository_has_no_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert provenance.git_state() == {"revision": None, "dirty": None}
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
