@@ -43,7 +43,9 @@ class VllmEngine:
         on_gpu = torch.cuda.is_available()
         _prepare_environment(model, on_gpu)
         from vllm import LLM
+        from vllm.exceptions import VLLMValidationError
 
+        self._refusal = VLLMValidationError
         _check_allocation(model, torch.cuda.device_count() if on_gpu else None)
         options = model.vllm
         try:
@@ -95,7 +97,7 @@ class VllmEngine:
                 for index, request in itertools.islice(waiting, room):
                     try:
                         pending[self._enqueue(request)] = index
-                    except ValueError as error:  # vLLM refuses what does not fit its context
+                    except (ValueError, self._refusal) as error:  # a prompt beyond the context
                         yield index, Failure("prompt_refused", str(error).splitlines()[0])
                 if not pending:
                     return
