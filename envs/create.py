@@ -4,9 +4,10 @@
     python3.11 envs/create.py --lock  what `make lock` runs: resolve pyproject.toml into the lock
 
 uv does the work. It knows nothing of pip's configuration, so the package sources that pip is
-configured with are read from pip and handed on. One package is not on PyPI in the build that is
-needed: torch `+cpu`. Where none of the configured sources has it, PyTorch's own page of CPU wheels
-is added, for torch alone. The hashes in the lock hold wherever a file comes from.
+configured with are read from pip and handed on. One package is not on PyPI in the build that the
+lock names: torch `+cpu`. Where no source has it, PyPI's own build of the same version takes its
+place, with the CUDA libraries that it loads even without a GPU (envs/torch-pypi.lock, 3 GB more).
+The hashes in the locks hold wherever a file comes from.
 """
 
 import ast
@@ -26,8 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / ".lock-digest"
 LOCK = ROOT / "envs/cpu.lock"
+PYPI_TORCH_LOCK = ROOT / "envs/torch-pypi.lock"
 SHIM = ROOT / "envs/torchvision_cpu_shim.py"
-TORCH_CPU_WHEELS = "https://download.pytorch.org/whl/cpu/torch/"
+TORCH_BLOCK = re.compile(r"^(torch==\S+) .*\n(?: .*\n)+", re.MULTILINE)
+"""A lock's entry of torch, with its hashes."""
 
 
 class SetupError(Exception):
@@ -65,16 +68,16 @@ def uv_settings(pip_config: str) -> dict[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
-def torch_option(torch: str, environment: dict[str, str]) -> str:
-    """Return the option that uv needs, beyond its settings, to find torch's CPU build, or ""."""
-    for option in ("", f"--find-links {TORCH_CPU_WHEELS}"):
-        try:
-            run(f".venv/bin/uv pip compile --no-deps {option} -", environment, torch)
-            return option
-        except SetupError as error:
-            reason = error
-    sources = f"a source that pip is configured with nor at {TORCH_CPU_WHEELS}"
-    raise SetupError(f"{torch} is neither in {sources}: {reason}")
+def requirements(environment: dict[str, str]) -> str:
+    """Return the locked packages, with the build of torch that there is a source of."""
+    lock = LOCK.read_text()
+    (torch,) = TORCH_BLOCK.findall(lock)
+    try:
+        run(".venv/bin/uv pip compile --no-deps -", environment, torch)
+    except SetupError:
+        print(f"no source has {torch}: taking PyPI's build, with CUDA libraries", flush=True)
+        return TORCH_BLOCK.sub("", lock) + PYPI_TORCH_LOCK.read_text()
+    return lock
 
 
 def bootstrap() -> dict[str, str]:
@@ -92,7 +95,7 @@ def bootstrap() -> dict[str, str]:
 def digest() -> str:
     """Identify what the environment is made of; its scripts hold the path of their folder too."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    files = [path.read_text() for path in (LOCK, SHIM, Path(__file__))]
+    files = [path.read_text() for path in (LOCK, PYPI_TORCH_LOCK, SHIM, Path(__file__))]
     return hashlib.sha256("\0".join([str(ROOT), repr(project), *files]).encode()).hexdigest()
 
 
@@ -109,12 +112,10 @@ def create() -> None:
         raise SetupError("vLLM needs libnuma.so.1 (on Debian: apt-get install libnuma1)") from None
     shutil.rmtree(VENV, ignore_errors=True)
     environment = bootstrap()
-    (torch,) = re.findall(r"^torch==\S+", LOCK.read_text(), re.MULTILINE)
-    options = (
-        f"--require-hashes --build-constraints envs/cpu.lock {torch_option(torch, environment)}"
-    )
-    print("installing the locked packages (2.8 GB)", flush=True)
-    run(f".venv/bin/uv pip sync envs/cpu.lock {options}", environment)
+    wanted_packages = requirements(environment)
+    print("installing the locked packages", flush=True)
+    options = "--require-hashes --build-constraints envs/cpu.lock"
+    run(f".venv/bin/uv pip sync {options} -", environment, wanted_packages)
     run(".venv/bin/uv pip install --no-deps --no-build-isolation --editable .", environment)
     (site_packages,) = VENV.glob("lib/python*/site-packages")
     shutil.copy(SHIM, site_packages)
@@ -124,17 +125,32 @@ def create() -> None:
 
 
 def lock() -> None:
-    """Resolve pyproject.toml into the lock; what is locked already stays unless it must change."""
+    """Resolve pyproject.toml into the locks; what is locked already stays unless it must change."""
     environment = bootstrap()
     environment.pop("UV_INDEX", None)  # a mirror that holds fewer files would lock fewer hashes
-    (torch,) = re.findall(r'"(torch==.+?)"', (ROOT / "pyproject.toml").read_text())
-    run(
-        ".venv/bin/uv pip compile pyproject.toml --extra cpu --group dev -o envs/cpu.lock"
-        " --override envs/cpu-overrides.txt --python-platform x86_64-manylinux_2_28"
+    common = (
+        "--override envs/cpu-overrides.txt --python-platform x86_64-manylinux_2_28"
         " --generate-hashes --custom-compile-command 'make lock'"
-        f" {torch_option(torch, environment)}",
+    )
+    run(
+        f".venv/bin/uv pip compile pyproject.toml --extra cpu --group dev {common}"
+        " -o envs/cpu.lock",
         environment,
     )
+    locked = LOCK.read_text()
+    (torch,) = TORCH_BLOCK.findall(locked)
+    # Of what PyPI's build needs, the lock holds all but the build itself and its CUDA libraries.
+    constraints = VENV / "constraints.txt"
+    constraints.write_text(TORCH_BLOCK.sub("", locked))
+    environment.pop("UV_FIND_LINKS", None)
+    known = re.findall(r"^([\w.-]+)==", constraints.read_text(), re.MULTILINE)
+    leave_out = " ".join(f"--no-emit-package {name}" for name in known)
+    needed = run(
+        f".venv/bin/uv pip compile - {common} -c {shlex.quote(str(constraints))} {leave_out}",
+        environment,
+        torch.removesuffix("+cpu"),
+    )
+    PYPI_TORCH_LOCK.write_text(needed)
 
 
 if __name__ == "__main__":
