@@ -34,7 +34,7 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def parse_row(path: Path | str, line: int | None, content: bytes) -> dict[str, Any]:
+def parse_row(path: Path | str, line: int, content: bytes) -> dict[str, Any]:
     """Read one line of a UTF-8 JSONL file.
 
     Raises:
@@ -100,7 +100,7 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with os.fdopen(descriptor, "wb", buffering=1 << 20) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -19,10 +19,11 @@ import errno
 import logging
 import os
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ from tqdm import tqdm
 
 from evpv_prm.config_data import PairExtraction
 from evpv_prm.data.images import ImageError, resolve_image
-from evpv_prm.data.process_index import ProcessIndex, ProcessReader
-from evpv_prm.data.visualprm import SolutionProcess, find_annotations, normalise_question
+from evpv_prm.data.process_index import Entry, ProcessIndex
+from evpv_prm.data.visualprm import find_annotations
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import atomic_write, write_json
 from evpv_prm.options import add_options, read_options
@@ -49,6 +50,8 @@ REASONS = {
     "over_cap": "the image has as many pairs as are allowed",
 }
 """Why a record is left out."""
+
+_IMAGE_FIELD = re.compile(rb'"image"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 # The file system cannot link these two files: another device, too many links, not supported.
 _NO_HARD_LINK = {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP}
@@ -77,7 +80,7 @@ def extract_subset(
 ) -> PairReport:
     """Extract the pairs of one subset from its annotation files; see the module's text.
 
-    `images` is the folder that the subset's image paths are relative to. Memory grows by 23 bytes
+    `images` is the folder that the subset's image paths are relative to. Memory grows by 35 bytes
     a record and with the number of different images. The order of pairs follows the order of
     `paths` and of their lines.
 
@@ -92,9 +95,9 @@ def extract_subset(
     problems: dict[str, str | None] = {}
     taken: Counter[str] = Counter()
     with atomic_write(folder / "swiftdata.jsonl") as stream, index.reader() as reader:
-        for group in index.two_sided_groups():
-            for pair in _pairs_of_group(group, reader, report.left_out):
-                image = pair[0][1].image
+        for question in index.questions():
+            for pair in _pairs_of_question(question, report.left_out):
+                image = pair[0].image
                 if image not in problems:
                     problems[image] = _image_problem(images, image)
                     if problems[image] and len(report.unusable_images) < options.listed:
@@ -109,39 +112,43 @@ def extract_subset(
                 if not taken[image]:
                     _link(resolve_image(images, image), folder / place)
                 taken[image] += 1
-                for row, _ in pair:
-                    row["image"] = f"{subset}/{place}"
-                    stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+                for entry in pair:
+                    line = reader.read(entry.number)
+                    stream.write(replace_image(line, image, f"{subset}/{place}"))
     report.pairs, report.images = taken.total(), len(taken)
     report.left_out["no_partner"] = report.records - 2 * report.pairs - report.left_out.total()
     write_json(folder / "report.json", report.to_json())
     return report
 
 
-Solution = tuple[dict[str, Any], SolutionProcess]
-"""A record as its file has it, and what it says."""
+def replace_image(line: bytes, old: str, new: str) -> bytes:
+    """Return a record's line with another `image`, all else byte for byte as it was, if possible.
+
+    Args:
+        line: a JSON object whose field `image` is `old`.
+        old: its image.
+        new: its image in the line that is returned, which ends in a newline.
+    """
+    # Inside a JSON text every quote has a backslash, so this finds keys alone. A line in which it
+    # is not the one key that is meant (a field of a field, a key twice) is written anew.
+    fields = list(_IMAGE_FIELD.finditer(line))
+    if len(fields) == 1 and orjson.loads(fields[0][1]) == old:
+        start, end = fields[0].span(1)
+        return line[:start] + orjson.dumps(new) + line[end:].rstrip() + b"\n"
+    return orjson.dumps(orjson.loads(line) | {"image": new}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _pairs_of_group(
-    group: Sequence[int], reader: ProcessReader, left_out: Counter[str]
-) -> Iterator[tuple[Solution, Solution]]:
-    """Yield the disjoint pairs of records that share a key; count copies."""
-    questions: dict[tuple[str, str], dict[Any, tuple[int, Solution]]] = {}
-    for record in group:
-        row, process = reader.read(record)
-        question = (process.image, normalise_question(process.question))
-        solutions = questions.setdefault(question, {})
-        content = (process.steps, process.labels)
-        if content in solutions:
-            left_out["duplicate"] += 1
-        else:
-            solutions[content] = (record, (row, process))
-    for solutions in questions.values():
-        right = [entry for entry in solutions.values() if entry[1][1].is_right]
-        wrong = [entry for entry in solutions.values() if not entry[1][1].is_right]
-        for pair in zip(right, wrong, strict=False):
-            (_, first), (_, second) = sorted(pair, key=itemgetter(0))
-            yield first, second
+def _pairs_of_question(
+    entries: Sequence[Entry], left_out: Counter[str]
+) -> Iterator[tuple[Entry, Entry]]:
+    """Yield the disjoint pairs of one question's records; count copies."""
+    distinct = {entry.content: entry for entry in reversed(entries)}
+    left_out["duplicate"] += len(entries) - len(distinct)
+    solutions = sorted(distinct.values(), key=attrgetter("number"))
+    right = [entry for entry in solutions if entry.is_right]
+    wrong = [entry for entry in solutions if not entry.is_right]
+    for one, other in zip(right, wrong, strict=False):
+        yield (one, other) if one.number < other.number else (other, one)
 
 
 def _image_problem(folder: Path, image: str) -> str | None:

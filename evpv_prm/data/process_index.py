@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from evpv_prm.data.visualprm import SolutionProcess, normalise_question, read_process
+from evpv_prm.data.visualprm import SolutionProcess, normalise_question, parse_process
 from evpv_prm.errors import InputError
-from evpv_prm.jsonl import parse_row
+
+
+class Entry(NamedTuple):
+    """One record: its number, its image and the overall label.
+
+    Records of one question with the same `content` are copies of each other.
+    """
+
+    number: int
+    image: str
+    is_right: bool
+    content: int
 
 
 class ProcessIndex:
-    """The records of annotation files in order: 23 bytes each, whatever their length.
+    """The records of annotation files in order: 35 bytes each, whatever their length.
 
     Records are numbered from 0 in the order of the files and of their lines. `malformed` counts
     the lines that are no record; `problems` says what is wrong with the first `listed` of them.
+
+    Raises:
+        InputError: a file cannot be read.
     """
 
     def __init__(self, paths: Sequence[Path], listed: int) -> None:
-        self.paths = paths
         self.malformed = 0
         self.problems: list[InputError] = []
+        self._paths = paths
         self._listed = listed
-        self._keys = array("Q")
-        self._is_right = array("B")
+        self._image_numbers: dict[str, int] = {}
+        self._images = array("I")
+        self._questions = array("q")
+        self._contents = array("q")
+        self._is_right = bytearray()
         self._files = array("H")
         self._offsets = array("Q")
         self._lengths = array("I")
@@ -38,31 +54,41 @@ class ProcessIndex:
             self._scan(number)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._is_right)
 
-    def two_sided_groups(self) -> Iterator[list[int]]:
-        """Yield the records with the same key (see `question_key`), right and wrong ones.
+    def questions(self) -> Iterator[list[Entry]]:
+        """Yield the records of each question that has both right and wrong ones.
 
-        Groups come in the order of their first records, the records of a group in theirs. Two
-        questions may share a key by chance: compare the records themselves.
+        Questions come in the order of their first records, the records of each in theirs.
         """
-        keys = np.frombuffer(self._keys, np.uint64)
-        if not len(keys):
+        if not self._is_right:
             return
-        order = np.argsort(keys, kind="stable")
-        starts = np.flatnonzero(np.diff(keys[order], prepend=~keys[order[:1]]))
+        image_of = np.frombuffer(self._images, np.uint32)
+        question_of = np.frombuffer(self._questions, np.int64)
+        order = np.lexsort((question_of, image_of))
+        is_new = np.diff(image_of[order]).astype(bool) | np.diff(question_of[order]).astype(bool)
+        starts = np.flatnonzero(np.concatenate(([True], is_new)))
         ends = np.append(starts[1:], len(order))
         right = np.add.reduceat(np.frombuffer(self._is_right, np.uint8)[order], starts, dtype=int)
         chosen = np.flatnonzero((right > 0) & (right < ends - starts))
+        images = list(self._image_numbers)
         for group in chosen[np.argsort(order[starts[chosen]])]:
-            yield order[starts[group] : ends[group]].tolist()
+            yield [
+                Entry(
+                    number,
+                    images[self._images[number]],
+                    bool(self._is_right[number]),
+                    self._contents[number],
+                )
+                for number in order[starts[group] : ends[group]].tolist()
+            ]
 
-    def reader(self) -> ProcessReader:
-        """Return a context that reads single records again."""
-        return ProcessReader(self.paths, self._files, self._offsets, self._lengths)
+    def reader(self) -> LineReader:
+        """Return a context that reads the lines of single records again."""
+        return LineReader(self._paths, self._files, self._offsets, self._lengths)
 
-    def _scan(self, number: int) -> None:
-        path = self.paths[number]
+    def _scan(self, file: int) -> None:
+        path = self._paths[file]
         end = 0
         try:
             with path.open("rb", buffering=1 << 20) as stream:
@@ -71,23 +97,31 @@ class ProcessIndex:
                     if content.isspace():
                         continue
                     try:
-                        process = read_process(path, line, parse_row(path, line, content))
+                        process = parse_process(path, line, content)
                     except InputError as problem:
                         self.malformed += 1
                         if len(self.problems) < self._listed:
                             self.problems.append(problem)
                         continue
-                    self._keys.append(question_key(process))
-                    self._is_right.append(process.is_right)
-                    self._files.append(number)
+                    self._add(process)
+                    self._files.append(file)
                     self._offsets.append(start)
                     self._lengths.append(len(content))
         except OSError as error:
             raise InputError(path, expected=f"cannot be read: {error.strerror}") from error
 
+    def _add(self, process: SolutionProcess) -> None:
+        # Hashes differ from run to run, which does not matter: they are compared within this one
+        # alone, and only for records of the same image.
+        numbers = self._image_numbers
+        self._images.append(numbers.setdefault(process.image, len(numbers)))
+        self._questions.append(hash(normalise_question(process.question)))
+        self._contents.append(hash((process.steps, process.labels)))
+        self._is_right.append(process.is_right)
 
-class ProcessReader:
-    """Reads records of an index from their files; use it as a context."""
+
+class LineReader:
+    """Reads the lines of records from their files; use it as a context."""
 
     def __init__(
         self,
@@ -100,27 +134,14 @@ class ProcessReader:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._descriptors = [
-            self._stack.enter_context(path.open("rb")).fileno() for path in self._paths
-        ]
+        streams = [self._stack.enter_context(path.open("rb")) for path in self._paths]
+        self._descriptors = [stream.fileno() for stream in streams]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def read(self, record: int) -> tuple[dict[str, Any], SolutionProcess]:
-        """Return a record as its file has it, and what it says.
-
-        Raises:
-            InputError: the file changed since it was indexed.
-        """
-        number, offset = self._files[record], self._offsets[record]
-        content = os.pread(self._descriptors[number], self._lengths[record], offset)
-        row = parse_row(self._paths[number], None, content)
-        return row, read_process(self._paths[number], None, row)
-
-
-def question_key(process: SolutionProcess) -> int:
-    """Return 64 bits that are the same for records about the same question and image."""
-    text = f"{process.image}\0{normalise_question(process.question)}"
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+    def read(self, number: int) -> bytes:
+        """Return the line of a record, as its file has it."""
+        descriptor = self._descriptors[self._files[number]]
+        return os.pread(descriptor, self._lengths[number], self._offsets[number])

@@ -16,25 +16,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NoReturn
+
+import msgspec
 
 from evpv_prm.errors import InputError, UserError
 
 QUESTION_MARK = "### Question:"
 SOLUTION_MARK = "### Solution Process:"
 
-_LABELS = {"+": True, "-": False}
-
 # What follows a source's name in VisualPRM400K's file names: "_extracted…", "_prm…", and a language
 # with a date, as in "unigeo_calc_en_20240402".
 _FILE_SUFFIX = re.compile(r"[_-](?:extracted|prm|[a-z]{2}_\d{8})(?=[_.-]|$).*", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class SolutionProcess:
+class SolutionProcess(msgspec.Struct, frozen=True, gc=False):
     """A solution of a question about an image; `labels` has one entry a step, True for right.
 
     A record with one judgement of the whole solution has one step. `image` is the path as the
@@ -58,17 +56,28 @@ def read_process(path: Path | str, line: int | None, row: Mapping[str, Any]) -> 
     Raises:
         InputError: the first field that is missing or wrong.
     """
-    image = row.get("image")
-    if not isinstance(image, str) or not image.strip():
-        raise InputError(path, line, "image", expected=f"expected a path, found {_name(image)}")
-    if "conversations" in row:
-        question, steps, labels = _read_turns(path, line, row["conversations"])
-    elif "steps_with_score" in row:
-        question = _read_question(path, line, row)
-        steps, labels = _read_scores(path, line, row["steps_with_score"])
-    else:
-        raise InputError(path, line, expected="expected `conversations` or `steps_with_score`")
-    return SolutionProcess(image, question, tuple(steps), tuple(labels))
+    try:
+        record = msgspec.convert(row, _Record)
+    except msgspec.ValidationError as error:
+        _refuse(path, line, error)
+    return _process(path, line, record)
+
+
+def parse_process(path: Path | str, line: int | None, content: bytes) -> SolutionProcess:
+    """Read one line of an annotation file; path and line are for the message.
+
+    Raises:
+        InputError: the line is not JSON in UTF-8, or as `read_process`.
+    """
+    try:
+        if not content.isascii():
+            content.decode()  # msgspec does not look into the fields that it skips
+        record = _decode(content)
+    except msgspec.ValidationError as error:
+        _refuse(path, line, error)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(path, line, expected=f"not valid JSON ({error})") from error
+    return _process(path, line, record)
 
 
 def normalise_question(question: str) -> str:
@@ -121,69 +130,77 @@ def _begins_with(file_name: str, folder: str) -> bool:
     return bool(letters) and re.match(pattern, file_name.lower()) is not None
 
 
+# Gigabytes of lines are read into these types, with nothing for the garbage collector to follow.
+class _Turn(msgspec.Struct, gc=False, rename={"speaker": "from"}):
+    speaker: Literal["system", "human", "gpt"]
+    value: str
+
+
+class _ScoredStep(msgspec.Struct, gc=False):
+    step: str
+    score: float
+
+
+class _Record(msgspec.Struct, gc=False):
+    image: str
+    conversations: list[_Turn] | None = None
+    steps_with_score: list[_ScoredStep] | None = None
+    question: str | None = None
+    question_orig: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Record).decode
+
+
+def _refuse(path: Path | str, line: int | None, error: msgspec.ValidationError) -> NoReturn:
+    """Raise what msgspec found, as in "Expected `str`, got `int` - at `$.turns[0].value`"."""
+    message, _, place = str(error).partition(" - at `$.")
+    field = re.sub(r"\[(\d+)\]", r".\1", place.rstrip("`"))
+    raise InputError(path, line, field or None, expected=message[0].lower() + message[1:])
+
+
+def _process(path: Path | str, line: int | None, record: _Record) -> SolutionProcess:
+    if not record.image or record.image.isspace():
+        raise InputError(path, line, "image", expected="expected a path, found a blank text")
+    if record.conversations is not None:
+        return _read_turns(path, line, record.image, record.conversations)
+    if not record.steps_with_score:
+        message = "expected `conversations`, or at least one step in `steps_with_score`"
+        raise InputError(path, line, expected=message)
+    # `question` carries the prompt's instructions; `question_orig` is what was asked.
+    question = record.question if record.question_orig is None else record.question_orig
+    if question is None or not question.strip():
+        raise InputError(path, line, "question", expected="expected a text")
+    steps = record.steps_with_score
+    return SolutionProcess(
+        record.image,
+        question.strip(),
+        tuple(step.step.strip() for step in steps),
+        tuple(step.score > 0 for step in steps),
+    )
+
+
 def _read_turns(
-    path: Path | str, line: int | None, turns: Any
-) -> tuple[str, list[str], list[bool]]:
-    if not isinstance(turns, list):
-        message = f"expected a list of turns, found {_name(turns)}"
-        raise InputError(path, line, "conversations", expected=message)
-    for index, turn in enumerate(turns):
-        if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
-            field = f"conversations.{index}"
-            raise InputError(path, line, field, expected="expected a turn with the text `value`")
-    first = 1 if turns and turns[0].get("from") == "system" else 0
-    speakers = [turn.get("from") for turn in turns[first:]]
+    path: Path | str, line: int | None, image: str, turns: list[_Turn]
+) -> SolutionProcess:
+    first = 1 if turns and turns[0].speaker == "system" else 0
+    speakers = [turn.speaker for turn in turns[first:]]
     if not speakers or speakers != ["human", "gpt"] * (len(speakers) // 2):
         message = "expected human and gpt by turns, after at most one system turn"
         raise InputError(path, line, "conversations", expected=message)
-
-    labels = []
-    for index in range(first + 1, len(turns), 2):
-        label = _LABELS.get(turns[index]["value"].strip())
-        if label is None:
-            message = f'expected "+" or "-", found {turns[index]["value"][:40]!r}'
-            raise InputError(path, line, f"conversations.{index}.value", expected=message)
-        labels.append(label)
-    opening = turns[first]["value"]
-    question, mark, solution = opening.partition(SOLUTION_MARK)
+    verdicts = [turn.value for turn in turns[first + 1 :: 2]]
+    if not set(verdicts) <= {"+", "-"}:
+        index = next(index for index, verdict in enumerate(verdicts) if verdict not in ("+", "-"))
+        field = f"conversations.{first + 1 + 2 * index}.value"
+        message = f'expected "+" or "-", found {verdicts[index][:40]!r}'
+        raise InputError(path, line, field, expected=message)
+    question, mark, solution = turns[first].value.partition(SOLUTION_MARK)
     _, question_mark, question = question.partition(QUESTION_MARK)
-    if not mark or not question_mark or not question.strip():
+    question = question.strip()
+    if not mark or not question_mark or not question:
         message = f"expected a question as `{QUESTION_MARK} … {SOLUTION_MARK} …`"
         raise InputError(path, line, f"conversations.{first}.value", expected=message)
-    steps = [solution.strip(), *(turn["value"].strip() for turn in turns[first + 2 :: 2])]
-    return question.strip(), steps, labels
-
-
-def _read_question(path: Path | str, line: int | None, row: Mapping[str, Any]) -> str:
-    # `question` carries the prompt's instructions; `question_orig` is what was asked.
-    field = "question_orig" if row.get("question_orig") is not None else "question"
-    question = row.get(field)
-    if not isinstance(question, str) or not question.strip():
-        raise InputError(path, line, field, expected=f"expected a text, found {_name(question)}")
-    return question.strip()
-
-
-def _read_scores(path: Path | str, line: int | None, entries: Any) -> tuple[list[str], list[bool]]:
-    if not isinstance(entries, list) or not entries:
-        message = "expected a list of at least one step"
-        raise InputError(path, line, "steps_with_score", expected=message)
-    steps, labels = [], []
-    for index, entry in enumerate(entries):
-        step = entry.get("step") if isinstance(entry, dict) else None
-        score = entry.get("score") if isinstance(entry, dict) else None
-        if (
-            not isinstance(step, str)
-            or isinstance(score, bool)
-            or not isinstance(score, int | float)
-        ):
-            message = "expected an object with the text `step` and the number `score`"
-            raise InputError(path, line, f"steps_with_score.{index}", expected=message)
-        steps.append(step.strip())
-        labels.append(score > 0)
-    return steps, labels
-
-
-def _name(value: Any) -> str:
-    if value is None:
-        return "none"
-    return "a blank text" if isinstance(value, str) else type(value).__name__
+    steps = [solution.strip()]
+    steps += [turn.value.strip() for turn in turns[first + 2 :: 2]]
+    labels = tuple([verdict == "+" for verdict in verdicts])
+    return SolutionProcess(image, question, tuple(steps), labels)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from evpv_prm.cli import run
 from evpv_prm.config_data import PairExtraction
-from evpv_prm.data import pairs, process_index
-from evpv_prm.data.pairs import PairReport, extract_subset
+from evpv_prm.data import pairs
+from evpv_prm.data.pairs import PairReport, extract_subset, replace_image
 
 Row = dict[str, Any]
 
@@ -147,16 +147,24 @@ def test_questions_of_one_image_are_not_mixed(tmp_path: Path) -> None:
     assert report.left_out["no_partner"] == 2
 
 
-def test_a_key_shared_by_chance_makes_no_pair(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process_index, "question_key", lambda process: 7)
-    rows = [
-        solution("a", "q", "s", "+"), solution("b", "q", "s", "-"), solution("a", "q", "t", "-"),
-    ]  # fmt: skip
-    found, report = extract(tmp_path, [rows])
-    assert [row["image"] for row in found] == ["S/image/a"] * 2
-    assert report.left_out["no_partner"] == 1
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text() | st.just('"image": "a"'),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["image", "b", 'c"image": "']), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from("xyz"), JSON), st.text(), st.text(), st.booleans())
+def test_only_the_image_of_a_line_changes(row: Row, old: str, new: str, pretty: bool) -> None:
+    row = {"first": 1, **row, "image": old, "last": {"n": 1.50}}
+    line = json.dumps(row, separators=(" , ", " :\t") if pretty else None, ensure_ascii=pretty)
+    changed = replace_image(line.encode(), old, new)
+    assert json.loads(changed) == row | {"image": new}
+    assert list(json.loads(changed)) == list(row)
+    assert changed.count(b"\n") == 1
 
 
 def test_records_are_kept_whole_but_for_the_image(tmp_path: Path) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evpv_prm.data.visualprm import find_annotations, normalise_question, read_process, subset_name
+from evpv_prm.data.visualprm import (
+    find_annotations,
+    normalise_question,
+    parse_process,
+    read_process,
+    subset_name,
+)
 from evpv_prm.errors import InputError, UserError
 
 FOLDERS = ["Geo170K", "GeometryData", "TabMWP", "UniGeo", "GeomVerse", "GEOS", "MAVIS-Geometry"]
@@ -34,7 +41,7 @@ def test_multi_turn_records_keep_all_steps_and_labels() -> None:
     assert not process.is_right
 
 
-@pytest.mark.parametrize(("label", "is_right"), [("+", True), ("-", False), (" +\n", True)])
+@pytest.mark.parametrize(("label", "is_right"), [("+", True), ("-", False)])
 def test_one_judgement_of_a_whole_solution_without_system_turn(label: str, is_right: bool) -> None:
     process = read_process("f.jsonl", 1, conversation(("human", OPENING), ("gpt", label)))
     assert process.steps == ("The angle is 40.",)
@@ -62,21 +69,26 @@ def test_question_of_a_scored_record_without_the_original() -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({}, "image: expected a path, found none"),
-        (conversation(image=["a", "b"]), "image: expected a path, found list"),
-        ({"image": "1.png"}, "expected `conversations` or `steps_with_score`"),
-        ({"image": "1.png", "conversations": "+"}, "conversations: expected a list"),
-        ({"image": "1.png", "conversations": [{"from": "human"}]}, "conversations.0: expected a"),
+        ({}, "f.jsonl:7: object missing required field `image`"),
+        (conversation(image=["a", "b"]), "image: expected `str`, got `array`"),
+        (conversation(image=" "), "image: expected a path, found a blank text"),
+        ({"image": "1.png"}, "expected `conversations`, or at least one step"),
+        ({"image": "1.png", "conversations": "+"}, "conversations: expected `array | null`"),
+        (
+            {"image": "1.png", "conversations": [{"from": "human"}]},
+            "conversations.0: object missing required field `value`",
+        ),
+        (conversation(("human", OPENING), ("bot", "+")), "conversations.1.from: invalid enum"),
         (conversation(), "conversations: expected human and gpt by turns"),
         (conversation(("human", OPENING)), "conversations: expected human and gpt by turns"),
         (conversation(("gpt", "+"), ("human", OPENING)), "expected human and gpt by turns"),
         (conversation(("human", OPENING), ("gpt", "0")), 'conversations.1.value: expected "+"'),
         (conversation(("human", "no marks"), ("gpt", "+")), "expected a question as"),
-        ({"image": "1.png", "question": " ", "steps_with_score": []}, "question: expected a text"),
         ({"image": "1.png", "question": "Q", "steps_with_score": []}, "at least one step"),
+        ({"image": "1.png", "steps_with_score": [{"step": "s", "score": 1}]}, "question: expected"),
         (
             {"image": "1.png", "question": "Q", "steps_with_score": [{"step": "s", "score": True}]},
-            "steps_with_score.0: expected an object",
+            "steps_with_score.0.score: expected `float`, got `bool`",
         ),
     ],
 )
@@ -84,6 +96,21 @@ def test_malformed_records_name_the_field(row: dict[str, Any], message: str) -> 
     with pytest.raises(InputError, match=r"^f\.jsonl:7: ") as caught:
         read_process("f.jsonl", 7, row)
     assert message in str(caught.value)
+    with pytest.raises(InputError) as again:
+        parse_process("f.jsonl", 7, json.dumps(row).encode())
+    assert message in str(again.value)
+
+
+@pytest.mark.parametrize("line", [b"{", b"", b'{"id": "\xff", "image": "1.png"}'])
+def test_lines_that_are_not_json(line: bytes) -> None:
+    with pytest.raises(InputError, match=r"^f\.jsonl:7: not valid JSON"):
+        parse_process("f.jsonl", 7, line)
+
+
+def test_a_line_and_its_object_read_the_same() -> None:
+    row = conversation(("human", OPENING), ("gpt", "+"), ("human", "é"), ("gpt", "-"))
+    line = json.dumps(row, ensure_ascii=False).encode()
+    assert parse_process("f.jsonl", 1, line) == read_process("f.jsonl", 1, row)
 
 
 def test_questions_are_compared_without_white_space() -> None:
