@@ -34,12 +34,27 @@ logger = logging.getLogger(__name__)
 MANIFEST = "download.json"
 
 
+class Source(BaseModel):
+    """What is asked for: the files of a repository that match a pattern, or all."""
+
+    kind: Literal["model", "dataset"]
+    repository: str
+    revision: str
+    patterns: list[str] = []
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.repository}, revision {self.revision}"
+
+    def matches(self, path: Path) -> bool:
+        """Tell whether a path in the repository is asked for."""
+        name = path.as_posix()
+        return not self.patterns or any(fnmatch(name, pattern) for pattern in self.patterns)
+
+
 class Manifest(BaseModel):
     """What a folder holds: `files` by size in bytes; `unpacked`, files of each archive by name."""
 
-    repository: str
-    revision: str
-    patterns: list[str]
+    source: Source
     files: dict[str, int]
     unpacked: dict[str, int]
 
@@ -50,10 +65,9 @@ def download_model(options: ModelDownload, folder: Path) -> None:
     Raises:
         UserError: no such model or revision; a file that cannot be had.
     """
-    if _is_complete(folder, options.repository, options.revision, []):
-        return
-    files = _fetch("model", options.repository, options.revision, [], options.workers, folder)
-    _write_manifest(folder, options.repository, options.revision, [], files, {})
+    source = Source(kind="model", repository=options.repository, revision=options.revision)
+    if not _is_complete(folder, source):
+        _write_manifest(folder, source, _fetch(source, options.workers, folder), {})
 
 
 def download_dataset(options: DatasetDownload, folder: Path) -> None:
@@ -65,91 +79,67 @@ def download_dataset(options: DatasetDownload, folder: Path) -> None:
         UserError: no such data set, revision or file; a file that cannot be had; a damaged archive,
             or one with a member outside the folder.
     """
-    patterns = options.files
-    if not _is_complete(folder, options.repository, options.revision, patterns):
-        files = _fetch(
-            "dataset", options.repository, options.revision, patterns, options.workers, folder
-        )
-        archives = find_archives(files)
-        unpacked = {name: unpack(name, parts, folder) for name, parts in archives.items()}
-        kept = files
-        if not options.keep_archives:
-            kept = [path for path in files if not find_archives([path])]
-        _write_manifest(folder, options.repository, options.revision, patterns, kept, unpacked)
-        for path in set(files) - set(kept):
-            path.unlink()
+    source = Source(
+        kind="dataset",
+        repository=options.repository,
+        revision=options.revision,
+        patterns=options.files,
+    )
+    if _is_complete(folder, source):
+        return
+    files = _fetch(source, options.workers, folder)
+    archives = find_archives(files)
+    unpacked = {name: unpack(name, parts, folder) for name, parts in archives.items()}
+    removed = set() if options.keep_archives else {p for parts in archives.values() for p in parts}
+    _write_manifest(folder, source, [path for path in files if path not in removed], unpacked)
+    for path in removed:
+        path.unlink()
 
 
-def _fetch(
-    kind: Literal["model", "dataset"],
-    repository: str,
-    revision: str,
-    patterns: list[str],
-    workers: int,
-    folder: Path,
-) -> list[Path]:
-    """Fetch a repository's files that match, or all; return their paths, sorted."""
-    what = f"{kind} {repository}, revision {revision}"
+def _fetch(source: Source, workers: int, folder: Path) -> list[Path]:
+    """Fetch what is asked for; return the paths of the files, sorted."""
     try:
         snapshot_download(
-            repo_id=repository,
-            repo_type=kind,
-            revision=revision,
+            repo_id=source.repository,
+            repo_type=source.kind,
+            revision=source.revision,
             local_dir=str(folder),
-            allow_patterns=patterns or None,
+            allow_patterns=source.patterns or None,
             max_workers=workers,
         )
     except (HubError, requests.RequestException, OSError) as error:
         reason = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
-        raise UserError(f"{what}: cannot be downloaded: {reason}") from error
+        raise UserError(f"{source}: cannot be downloaded: {reason}") from error
     paths = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    files = sorted(path for path in paths if _matches(path.relative_to(folder), patterns))
+    files = sorted(path for path in paths if source.matches(path.relative_to(folder)))
     if not files:
-        raise UserError(f"{what}: no file matches {' '.join(patterns) or 'at all'}")
+        raise UserError(f"{source}: no file matches {' '.join(source.patterns) or 'at all'}")
     return files
 
 
-def _matches(path: Path, patterns: list[str]) -> bool:
-    return not patterns or any(fnmatch(path.as_posix(), pattern) for pattern in patterns)
-
-
-def _is_complete(folder: Path, repository: str, revision: str, patterns: list[str]) -> bool:
+def _is_complete(folder: Path, source: Source) -> bool:
     """Tell whether an earlier call has finished this download, and its files are still there."""
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (FileNotFoundError, ValidationError):
         return False
-    if (manifest.repository, manifest.revision, manifest.patterns) != (
-        repository,
-        revision,
-        patterns,
-    ):
-        return False
-    for name, size in manifest.files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            return False
-    logger.info("%s: %s, revision %s is complete", folder, repository, revision)
-    return True
+    sizes = manifest.files.items()
+    complete = manifest.source == source and all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes
+    )
+    if complete:
+        logger.info("%s: %s is complete", folder, source)
+    return complete
 
 
 def _write_manifest(
-    folder: Path,
-    repository: str,
-    revision: str,
-    patterns: list[str],
-    files: list[Path],
-    unpacked: dict[str, int],
+    folder: Path, source: Source, files: list[Path], unpacked: dict[str, int]
 ) -> None:
-    manifest = Manifest(
-        repository=repository,
-        revision=revision,
-        patterns=patterns,
-        files={path.relative_to(folder).as_posix(): path.stat().st_size for path in files},
-        unpacked=unpacked,
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+    write_json(
+        folder / MANIFEST, Manifest(source=source, files=sizes, unpacked=unpacked).model_dump()
     )
-    write_json(folder / MANIFEST, manifest.model_dump())
-    logger.info("%s: %s, revision %s: done", folder, repository, revision)
+    logger.info("%s: %s is complete", folder, source)
 
 
 def main_dataset(argv: Sequence[str] | None = None) -> int:

@@ -51,7 +51,12 @@ REASONS = {
 }
 """Why a record is left out."""
 
-_IMAGE_FIELD = re.compile(rb'"image"\s*:\s*("(?:[^"\\]|\\.)*")')
+_TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_SCALAR = rb"(?:" + _TEXT + rb"|[\w.+-]+)"
+_IMAGE_FIELD = re.compile(
+    rb'\s*\{(?:\s*"[^"\\]*"\s*:\s*' + _SCALAR + rb'\s*,)*?\s*"image"\s*:\s*(' + _TEXT + rb")"
+)
+"""The image of a JSON object with only texts, numbers, booleans and nulls before it."""
 
 # The file system cannot link these two files: another device, too many links, not supported.
 _NO_HARD_LINK = {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP}
@@ -92,29 +97,17 @@ def extract_subset(
     report.left_out["malformed"] = index.malformed
     report.malformed_lines = [str(problem) for problem in index.problems]
     folder = output / subset
-    problems: dict[str, str | None] = {}
     taken: Counter[str] = Counter()
     with atomic_write(folder / "swiftdata.jsonl") as stream, index.reader() as reader:
-        for question in index.questions():
-            for pair in _pairs_of_question(question, report.left_out):
-                image = pair[0].image
-                if image not in problems:
-                    problems[image] = _image_problem(images, image)
-                    if problems[image] and len(report.unusable_images) < options.listed:
-                        report.unusable_images.append(image)
-                if problem := problems[image]:
-                    report.left_out[problem] += 2
-                    continue
-                if options.pairs_per_image and taken[image] == options.pairs_per_image:
-                    report.left_out["over_cap"] += 2
-                    continue
-                place = f"image/{posixpath.normpath(image)}"
-                if not taken[image]:
-                    _link(resolve_image(images, image), folder / place)
-                taken[image] += 1
-                for entry in pair:
-                    line = reader.read(entry.number)
-                    stream.write(replace_image(line, image, f"{subset}/{place}"))
+        for pair in _usable_pairs(index, images, options, report):
+            image = pair[0].image
+            place = f"image/{posixpath.normpath(image)}"
+            if not taken[image]:
+                _link(resolve_image(images, image), folder / place)
+            taken[image] += 1
+            for entry in pair:
+                line = reader.read(entry.number)
+                stream.write(replace_image(line, image, f"{subset}/{place}"))
     report.pairs, report.images = taken.total(), len(taken)
     report.left_out["no_partner"] = report.records - 2 * report.pairs - report.left_out.total()
     write_json(folder / "report.json", report.to_json())
@@ -122,20 +115,43 @@ def extract_subset(
 
 
 def replace_image(line: bytes, old: str, new: str) -> bytes:
-    """Return a record's line with another `image`, all else byte for byte as it was, if possible.
+    """Return a record's line with another `image`.
+
+    All else stays byte for byte as it was, unless the image stands behind a list or an object.
 
     Args:
         line: a JSON object whose field `image` is `old`.
         old: its image.
         new: its image in the line that is returned, which ends in a newline.
     """
-    # Inside a JSON text every quote has a backslash, so this finds keys alone. A line in which it
-    # is not the one key that is meant (a field of a field, a key twice) is written anew.
-    fields = list(_IMAGE_FIELD.finditer(line))
-    if len(fields) == 1 and orjson.loads(fields[0][1]) == old:
-        start, end = fields[0].span(1)
+    field = _IMAGE_FIELD.match(line)
+    if field and orjson.loads(field[1]) == old:
+        start, end = field.span(1)
         return line[:start] + orjson.dumps(new) + line[end:].rstrip() + b"\n"
     return orjson.dumps(orjson.loads(line) | {"image": new}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _usable_pairs(
+    index: ProcessIndex, images: Path, options: PairExtraction, report: PairReport
+) -> Iterator[tuple[Entry, Entry]]:
+    """Yield the pairs whose image exists, as many an image as allowed; report the others."""
+    problems: dict[str, str | None] = {}
+    taken: Counter[str] = Counter()
+    for question in index.questions():
+        for pair in _pairs_of_question(question, report.left_out):
+            image = pair[0].image
+            if image not in problems:
+                problems[image] = _image_problem(images, image)
+                if problems[image] and len(report.unusable_images) < options.listed:
+                    report.unusable_images.append(image)
+            problem = problems[image]
+            if problem is None and taken[image] == options.pairs_per_image:
+                problem = "over_cap"
+            if problem is None:
+                taken[image] += 1
+                yield pair
+            else:
+                report.left_out[problem] += 2
 
 
 def _pairs_of_question(

@@ -6,6 +6,7 @@ import os
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -115,7 +116,7 @@ class ProcessIndex:
         # alone, and only for records of the same image.
         numbers = self._image_numbers
         self._images.append(numbers.setdefault(process.image, len(numbers)))
-        self._questions.append(hash(normalise_question(process.question)))
+        self._questions.append(_question_hash(process.question))
         self._contents.append(hash((process.steps, process.labels)))
         self._is_right.append(process.is_right)
 
@@ -145,3 +146,8 @@ class LineReader:
         """Return the line of a record, as its file has it."""
         descriptor = self._descriptors[self._files[number]]
         return os.pread(descriptor, self._lengths[number], self._offsets[number])
+
+
+@lru_cache(maxsize=1 << 14)  # the solutions of a question often stand together
+def _question_hash(question: str) -> int:
+    return hash(normalise_question(question))
