@@ -110,8 +110,11 @@ def main() -> None:
         written = (root / "out/GEOS/swiftdata.jsonl").stat().st_size
     print(f"{records:,} records, {size / 1e9:.2f} GB; {written / 1e9:.2f} GB of them in pairs")
     print(f"read and parse: {parsing:.1f} s, {size / parsing_core / 1e6:.0f} MB/s of a core")
-    print(f"extract, the whole command: {seconds:.1f} s, {size / core / 1e6:.0f} MB/s of a core, "
-          f"{core / parsing_core:.1f} times the parsing")  # fmt: skip
+    print(
+        f"extract, the whole command: {seconds:.1f} s "
+        f"(user {usage.ru_utime:.1f}, system {usage.ru_stime:.1f}), "
+        f"{size / core / 1e6:.0f} MB/s of a core, {core / parsing_core:.1f} times the parsing"
+    )
     # Not ru_maxrss, which a process inherits from the one that starts it.
     print(f"peak memory of the extraction: {int(done.stdout.split()[-2]) / 1024:.0f} MiB")
 
