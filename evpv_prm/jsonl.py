@@ -34,7 +34,7 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def parse_row(path: Path | str, line: int, content: bytes) -> dict[str, Any]:
+def parse_row(path: Path | str, line: int | None, content: bytes) -> dict[str, Any]:
     """Read one line of a UTF-8 JSONL file.
 
     Raises:
