@@ -69,7 +69,7 @@ def select(
             card.dropped[image.kind] += 1
         elif not isinstance(description, str) or not description.strip():
             card.dropped["no description"] += 1
-        elif not record.steps:
+        elif not all(record.steps):
             card.dropped["no solution"] += 1
         elif len(record.steps) > max_steps:
             card.dropped["too many steps"] += 1

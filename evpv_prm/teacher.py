@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -49,25 +49,53 @@ def ask_until_valid(
 
     A reply that it refuses, or that was cut off, is asked for again as another sample, `attempts`
     times in all; the last failure stands. Other failures are the engine's, which has tried again
-    itself. Every reply is stored, so that a rerun asks for none of them again.
+    itself. A valid reply in the store is taken first, so that a rerun does not pay once more for
+    the failures that came before it.
     """
-    outcomes: list[ValueT | Failure] = [Failure("not_asked")] * len(requests)
-    pending = list(range(len(requests)))
+    samples = {
+        (index, attempt): _sample(request, attempt)
+        for index, request in enumerate(requests)
+        for attempt in range(attempts)
+    }
+    found: dict[int, tuple[int, ValueT | Failure]] = {}
+    known: set[tuple[int, int]] = set()
+    for (index, attempt), text in _stored(engine, samples):
+        known.add((index, attempt))
+        outcome = check(index, text)
+        # the first valid one, or else the last failure
+        rank = 2 * attempts - attempt if isinstance(outcome, Failure) else attempt
+        if index not in found or rank < found[index][0]:
+            found[index] = rank, outcome
+    outcomes = [found[i][1] if i in found else Failure("not_asked") for i in range(len(requests))]
+
+    pending = {index for index, outcome in enumerate(outcomes) if isinstance(outcome, Failure)}
     for attempt in range(attempts):
-        if not pending:
-            break
-        wave = [_sample(requests[index], attempt) for index in pending]
+        wave = [index for index in sorted(pending) if (index, attempt) not in known]
+        if not wave:
+            continue
         name = label if attempt == 0 else f"{label}, attempt {attempt + 1}"
-        results = engine.generate(wave, cli.progress(len(wave), name))
-        invalid = []
-        for index, result in zip(pending, results, strict=True):
+        results = engine.generate(
+            [samples[index, attempt] for index in wave], cli.progress(len(wave), name)
+        )
+        for index, result in zip(wave, results, strict=True):
             outcome = check(index, result.text) if isinstance(result, Reply) else result
             outcomes[index] = outcome
             is_mendable = isinstance(result, Reply) or result.kind == "truncated"
-            if isinstance(outcome, Failure) and is_mendable:
-                invalid.append(index)
-        pending = invalid
+            if not (isinstance(outcome, Failure) and is_mendable):
+                pending.remove(index)
     return outcomes
+
+
+def _stored(
+    engine: StoredEngine, samples: Mapping[tuple[int, int], Request]
+) -> Iterator[tuple[tuple[int, int], str]]:
+    """Yield (index and attempt, text) of the samples whose reply is stored."""
+    places: dict[str, list[tuple[int, int]]] = {}
+    for place, sample in samples.items():
+        places.setdefault(sample.key(engine.store.identity), []).append(place)
+    for key, reply in engine.store.read(places):
+        for place in places[key]:
+            yield place, reply.text
 
 
 def _sample(request: Request, index: int) -> Request:

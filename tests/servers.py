@@ -67,7 +67,7 @@ class ScriptedServer:
     def __init__(self, script: Callable[[Call, int], Action]) -> None:
         self.calls: list[Call] = []
         self.peak_in_flight = 0
-        self._script = script
+        self.script = script
         self._in_flight = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -99,7 +99,7 @@ class ScriptedServer:
             self._in_flight += 1
             self.peak_in_flight = max(self.peak_in_flight, self._in_flight)
         try:
-            action = self._script(call, number)
+            action = self.script(call, number)
         finally:
             with self._lock:
                 self._in_flight -= 1
