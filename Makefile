@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lock clean real-questions config
+.PHONY: help setup demo real-questions test lint config lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile

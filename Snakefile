@@ -29,6 +29,7 @@ localrules:
 rule all:
     default_target: True
     input:
+        rules.validate_inputs.output,
         rules.tabulate_best_of_n.output,
         rules.plot_bon_curves.output,
         rules.write_provenance.output,
@@ -36,14 +37,17 @@ rule all:
 
 rule best_of_n:
     input:
+        rules.validate_inputs.output,
         expand(f"{RESULTS}/metrics/best_of_n/{{policy}}.json", policy=CONFIG.policies),
 
 
 rule tables:
     input:
+        rules.validate_inputs.output,
         rules.tabulate_best_of_n.output,
 
 
 rule figures:
     input:
+        rules.validate_inputs.output,
         rules.plot_bon_curves.output,

@@ -22,6 +22,7 @@ from evpv_prm.data.corruptions import Corruption, corrupt, parse_noise
 from evpv_prm.data.descriptions import Description, description_turns, read_descriptions
 from evpv_prm.data.training_files import ImageFolder, TrainingRow, training_row
 from evpv_prm.engine.base import Failure, Image
+from evpv_prm.engine.command import add_engine_options, add_seed_option, check_failures, open_engine
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.options import add_options, read_options
 from evpv_prm.teacher import ask_until_valid, teacher_request
@@ -119,9 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_output_options(parser)
     add_options(parser, Preferences)
     if choice.corrupted_by == "teacher":
-        cli.add_engine_options(parser)
+        add_engine_options(parser)
     else:
-        cli.add_seed_option(parser)
+        add_seed_option(parser)
     arguments = parser.parse_args(argv)
     options = read_options(arguments, Preferences)
     output = TrainingOutput(arguments, "Preference training: descriptions, right and spoilt")
@@ -129,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     descriptions = read_descriptions(arguments.descriptions).values()
     preferences = select(descriptions, ImageFolder(arguments.images), output.card)
     if options.corrupted_by == "teacher":
-        with cli.open_engine(arguments) as engine:
+        with open_engine(arguments) as engine:
             corrupt_by_teacher(preferences, engine, options, arguments.seed)
     else:
         corrupt_by_rules(preferences, options.max_errors, arguments.seed)
@@ -137,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.corrupted_by == "teacher":
         failed = len(preferences) - len(spoilt)
         allowed = arguments.max_failures
-        if status := cli.check_failures(failed, len(preferences), allowed, "corruptions"):
+        if status := check_failures(failed, len(preferences), allowed, "corruptions"):
             return status
     rows = training_rows(preferences, options.corrupted_by, output.options, output.card)
     output.write(rows, output.held_out((p.image for p in spoilt), arguments.seed))

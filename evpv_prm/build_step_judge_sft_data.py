@@ -25,6 +25,7 @@ from evpv_prm.data.pair_records import PairRecord, read_pair_records
 from evpv_prm.data.step_labels import Judgement, StepResult, parse_judgement
 from evpv_prm.data.training_files import ImageFolder, TrainingRow, training_row
 from evpv_prm.engine.base import Failure, Image, Request
+from evpv_prm.engine.command import add_engine_options, check_failures, open_engine
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import write_rows
 from evpv_prm.options import add_options, read_options
@@ -161,18 +162,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     add_output_options(parser)
     add_options(parser, TeacherSteps)
-    cli.add_engine_options(parser)
+    add_engine_options(parser)
     arguments = parser.parse_args(argv)
     options = read_options(arguments, TeacherSteps)
     output = TrainingOutput(arguments, "Step-judge fine-tuning: judged solution steps")
 
     records = (record for path in arguments.pairs for record in read_pair_records(path))
     solutions = select(records, ImageFolder(arguments.images), options.max_steps, output.card)
-    with cli.open_engine(arguments) as engine:
+    with open_engine(arguments) as engine:
         judge(solutions, engine, options, arguments.seed)
     judged = [s for s in solutions if isinstance(s.judgement, Judgement)]
     failed = len(solutions) - len(judged)
-    status = cli.check_failures(failed, len(solutions), arguments.max_failures, "judgements")
+    status = check_failures(failed, len(solutions), arguments.max_failures, "judgements")
     if status == 0:
         held_out = output.held_out((solution.image for solution in judged), arguments.seed)
         rows = training_rows(solutions, output.options, arguments.history_steps, output.card)

@@ -22,6 +22,7 @@ from evpv_prm.data.descriptions import description_turns
 from evpv_prm.data.pair_records import PairRecord, read_pair_records
 from evpv_prm.data.training_files import ImageFolder, TrainingRow, training_row
 from evpv_prm.engine.base import Failure, Image, Request
+from evpv_prm.engine.command import add_engine_options, check_failures, open_engine
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import write_rows
 from evpv_prm.options import add_options, read_options
@@ -129,18 +130,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_output_options(parser)
     add_options(parser, TeacherDescriptions)
-    cli.add_engine_options(parser)
+    add_engine_options(parser)
     arguments = parser.parse_args(argv)
     options = read_options(arguments, TeacherDescriptions)
     output = TrainingOutput(arguments, "Vision fine-tuning: image descriptions")
 
     records = (record for path in arguments.pairs for record in read_pair_records(path))
     subjects = select(records, ImageFolder(arguments.images), output.card)
-    with cli.open_engine(arguments) as engine:
+    with open_engine(arguments) as engine:
         describe(subjects, engine, options, arguments.seed)
     described = [subject for subject in subjects if isinstance(subject.description, str)]
     failed = len(subjects) - len(described)
-    status = cli.check_failures(failed, len(subjects), arguments.max_failures, "descriptions")
+    status = check_failures(failed, len(subjects), arguments.max_failures, "descriptions")
     if status == 0:
         images = [s.loaded for s in described if isinstance(s.loaded, Image)]
         rows = training_rows(subjects, output.options, output.card)

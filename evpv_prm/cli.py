@@ -1,34 +1,23 @@
-"""What all commands share: errors and exit statuses, the engine's flags, progress."""
+"""What all commands share: their help, and how an error ends them."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-from tqdm import tqdm
-
-from evpv_prm.config import Model
-from evpv_prm.engine.base import Engine, Failure, Result
-from evpv_prm.engine.fingerprint import engine_identity
-from evpv_prm.engine.store import ResponseStore, StoredEngine
 from evpv_prm.errors import UserError
-from evpv_prm.options import add_options, read_options
-
-logger = logging.getLogger(__name__)
-
-REPORT_INTERVAL_S = 10.0
-"""Seconds between progress lines in a log."""
 
 
 def run(main: Callable[[], int]) -> int:
     """Run a command; print a user's error as one line and return its exit status.
 
-    0: the output is whole; 1: too many failures; 2: bad input; 130: interrupted.
+    0: the output is whole; 1: too many failures; 2: bad input; 130: interrupted, be it by the
+    terminal or by a scheduler that ends the job.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A handler of our own: the model libraries rearrange the root logger when they are imported.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
@@ -44,6 +33,8 @@ def run(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted; replies so far are stored, run again to go on", file=sys.stderr)
         return 130
+    finally:
+        package.removeHandler(handler)
 
 
 def parser(doc: str | None, command: str) -> argparse.ArgumentParser:
@@ -55,87 +46,3 @@ def parser(doc: str | None, command: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-
-
-def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of a command that asks a model."""
-    parser.add_argument(
-        "--store", type=Path, default=Path("results/store"), metavar="DIR",
-        help="folder of the response store, shared by all commands (default: %(default)s)",
-    )  # fmt: skip
-    add_seed_option(parser)
-    parser.add_argument(
-        "--max-failures", type=_fraction, default=0.05, metavar="FRACTION",
-        help="largest fraction of failures with which output is written (default: %(default)s)",
-    )  # fmt: skip
-    add_options(parser, Model)
-
-
-def add_seed_option(parser: argparse.ArgumentParser) -> None:
-    """Add --seed; `add_engine_options` has it already."""
-    parser.add_argument(
-        "--seed", type=int, default=20260130, metavar="N",
-        help="seed of all sampling; the same seed gives the same output (default: %(default)s)",
-    )  # fmt: skip
-
-
-def _fraction(word: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{word!r}: expected a fraction from 0 to 1")
-    return value
-
-
-def open_engine(arguments: argparse.Namespace) -> StoredEngine:
-    """Return the engine that the flags describe, behind its store; the model is not loaded yet."""
-    model = read_options(arguments, Model)
-    identity = engine_identity(model)
-
-    def load() -> Engine:
-        if model.backend == "api":
-            from evpv_prm.engine.api import ApiEngine
-
-            return ApiEngine(model)
-        from evpv_prm.engine.vllm import VllmEngine
-
-        logger.info("loading %s", model.model)
-        return VllmEngine(model)
-
-    return StoredEngine(ResponseStore(arguments.store, identity), load)
-
-
-def progress(total: int, label: str) -> Callable[[int, Result], None]:
-    """Return a callback that counts results: a bar on a terminal, plain lines in a log."""
-    bar = tqdm(total=total, desc=label, unit="reply", disable=not sys.stderr.isatty())
-    started = last = time.monotonic()
-    done = failed = 0
-
-    def count(_index: int, result: Result) -> None:
-        nonlocal last, done, failed
-        done += 1
-        failed += isinstance(result, Failure)
-        now = time.monotonic()
-        bar.update()
-        if done == total:
-            bar.close()
-        if bar.disable and (done == total or now - last >= REPORT_INTERVAL_S):
-            last = now
-            rate = done / max(now - started, 1e-9)
-            logger.info("%s: %d of %d replies, %d failed, %.1f/s", label, done, total, failed, rate)
-
-    return count
-
-
-def check_failures(failed: int, total: int, allowed: float, items: str = "candidates") -> int:
-    """Return the exit status for failed items; above the allowed fraction, say so."""
-    if total and failed / total > allowed:
-        print(
-            f"error: {failed} of {total} {items} failed, more than --max-failures "
-            f"{allowed:g}; nothing was written, the good replies are stored",
-            file=sys.stderr,
-        )
-        return 1
-    return 0

@@ -337,17 +337,41 @@ class Config(Section):
     figures: Figures = Field(Figures(), description="Figures")
     diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
 
+    @model_validator(mode="after")
+    def _curves_are_measured(self) -> Self:
+        if self.figures.aggregation not in self.best_of_n.aggregations:
+            raise ValueError(
+                f"figures.aggregation = {self.figures.aggregation!r}: "
+                f"expected one of best_of_n.aggregations, {self.best_of_n.aggregations}"
+            )
+        return self
+
 
 def load_config(values: Mapping[str, Any]) -> Config:
-    """Validate a configuration; what it leaves out takes the defaults.
+    """Validate a configuration; what it leaves out, in its sections too, takes the defaults.
+
+    Benchmarks and policies are taken whole: naming some means these and no others.
 
     Raises:
         UserError: one line with the key, its value and what is allowed.
     """
     try:
-        return Config.model_validate(dict(values))
+        return Config.model_validate(_complete(values, Config()))
     except ValidationError as error:
         raise UserError(_describe(error)) from error
+
+
+def _complete(values: Any, defaults: Section) -> Any:
+    """Add to a section's values, and to those of the sections in it, what they leave out."""
+    if not isinstance(values, Mapping):
+        return values
+    completed = dict(values)
+    for name, default in defaults:
+        if name not in completed:
+            completed[name] = default
+        elif isinstance(default, Section):
+            completed[name] = _complete(completed[name], default)
+    return completed
 
 
 def _describe(error: ValidationError) -> str:
@@ -356,6 +380,8 @@ def _describe(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         return f"config: {key}: unknown key; docs/configuration.md lists the keys"
     allowed = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "missing":
+    if not key:
+        return f"config: {allowed}"
+    if problem["type"] in ("missing", "value_error"):  # which name the values themselves
         return f"config: {key}: {allowed}"
     return f"config: {key} = {problem['input']!r}: {allowed}"

@@ -18,6 +18,7 @@ from evpv_prm import cli, parsing, prompts
 from evpv_prm.config import Decoding, Scoring
 from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Sampling, Stage
+from evpv_prm.engine.command import add_engine_options, check_failures, open_engine, progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import read_records, write_rows
 from evpv_prm.options import add_options, read_options
@@ -158,7 +159,7 @@ def score(
     items = [_load(record, images) for record in records]
     described = [item for item in items if item.candidates and item.images]
     requests = [describe_request(item, options, seed) for item in described]
-    replies = engine.generate(requests, cli.progress(len(requests), "describe"))
+    replies = engine.generate(requests, progress(len(requests), "describe"))
     for item, reply in zip(described, replies, strict=True):
         item.raw_description = reply.text
         item.description = _parse(reply, parsing.parse_description)
@@ -170,7 +171,7 @@ def score(
         for candidate in item.candidates
         for request in candidate_requests(item, candidate, item.description, options, seed)
     ]
-    results = iter(engine.generate(requests, cli.progress(len(requests), "audit and judge")))
+    results = iter(engine.generate(requests, progress(len(requests), "audit and judge")))
     return [_finish(item, results) for item in items]
 
 
@@ -211,16 +212,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, required=True, help="folder of the images")
     parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
     add_options(parser, Scoring)
-    cli.add_engine_options(parser)
+    add_engine_options(parser)
     arguments = parser.parse_args(argv)
     options = read_options(arguments, Scoring)
 
     records = read_records(arguments.candidates, CandidateRecord)
-    with cli.open_engine(arguments) as engine:
+    with open_engine(arguments) as engine:
         scored = score(records, arguments.images, engine, options, arguments.seed)
     evaluations = [c.eval for r in scored for c in r.candidates if isinstance(c, Candidate)]
     failed = sum(e is None or bool(e.failures) for e in evaluations)
-    status = cli.check_failures(failed, len(evaluations), arguments.max_failures)
+    status = check_failures(failed, len(evaluations), arguments.max_failures)
     if status == 0:
         write_rows(arguments.output, (record.to_row() for record in scored))
     return status

@@ -12,7 +12,7 @@ from typing import IO, Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from evpv_prm.errors import InputError
+from evpv_prm.errors import InputError, UserError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -95,9 +95,22 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` that takes its place when the block ends without error.
 
     A reader sees the old file or the new one, never a part; after an error nothing is left behind.
+
+    Raises:
+        UserError: the file cannot be written there, or no longer. Any OSError of the block counts
+            as that: it should do nothing but write.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacement(path) as stream:
+            yield stream
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _replacement(path: Path) -> Iterator[IO[bytes]]:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -54,8 +54,14 @@ def read_options(arguments: argparse.Namespace, section: type[SectionT]) -> Sect
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"]
-        raise UserError(message.removeprefix("Value error, ")) from None
+        raise UserError(_describe(error)) from error
+
+
+def _describe(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    path = [str(part) for part in problem["loc"]]
+    return f"{_flag(path)}: {message}" if path else message
 
 
 def render_options(options: BaseModel) -> list[str]:
@@ -132,7 +138,7 @@ def _reader(field: FieldInfo) -> Any:
 
     def read(word: str) -> Any:
         value: Any = word
-        if word == "null":
+        if word == "null" and NoneType in get_args(annotation):
             value = None
         elif get_origin(annotation) is dict:
             try:

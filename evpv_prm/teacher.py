@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from evpv_prm import cli
 from evpv_prm.config import Decoding
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Sampling, Stage
+from evpv_prm.engine.command import progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.prompts import Prompt
 
@@ -75,7 +75,7 @@ def ask_until_valid(
             continue
         name = label if attempt == 0 else f"{label}, attempt {attempt + 1}"
         results = engine.generate(
-            [samples[index, attempt] for index in wave], cli.progress(len(wave), name)
+            [samples[index, attempt] for index in wave], progress(len(wave), name)
         )
         for index, result in zip(wave, results, strict=True):
             outcome = check(index, result.text) if isinstance(result, Reply) else result

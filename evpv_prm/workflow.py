@@ -1,4 +1,4 @@
-"""What the rules need from the package: code digests and a model's files.
+"""What the rules need from the package: code digests, and the files of questions and models.
 
 Imported by the Snakefile, so it must load quickly.
 """
@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from evpv_prm.config import Config, Model
+from evpv_prm.errors import UserError
 
 PACKAGE = Path(__file__).parent
 
@@ -52,7 +53,7 @@ def _closure(file: Path) -> set[Path]:
 def _imports(file: Path) -> frozenset[Path]:
     """The package's own files that a file imports, wherever the import stands."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_bytes())):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -66,10 +67,32 @@ def _imports(file: Path) -> frozenset[Path]:
     return frozenset(found)
 
 
+def question_files(config: Config, *benchmarks: str) -> list[str]:
+    """Return the questions files of these benchmarks, each once; of all when none is named.
+
+    Raises:
+        UserError: one is neither there nor made by a rule; the line names all such files.
+    """
+    files = sorted({config.benchmarks[name].questions for name in benchmarks or config.benchmarks})
+    missing = [file for file in files if not (_is_made(config, file) or Path(file).is_file())]
+    if missing:
+        raise UserError(
+            f"{', '.join(missing)}: no such file; docs/data.md says where the questions come from, "
+            "benchmarks.NAME.questions in the configuration where they are"
+        )
+    return files
+
+
 def model_files(config: Config, model: Model) -> list[str]:
     """Return the checkpoint folder that a rule depends on: one that a rule makes, or that is there.
 
     A hub name and an API's model are no files.
     """
-    made_here = Path(model.model).is_relative_to(config.results)
-    return [model.model] if made_here or Path(model.model).is_dir() else []
+    if model.backend == "api":
+        return []
+    is_folder = _is_made(config, model.model) or Path(model.model).is_dir()
+    return [model.model] if is_folder else []
+
+
+def _is_made(config: Config, file: str) -> bool:
+    return Path(file).is_relative_to(config.results)

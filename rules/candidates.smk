@@ -17,6 +17,7 @@ rule generate_candidates:
         "../envs/models.yaml"
     threads: 8
     resources:
+        checked_inputs=1,
         gpu=lambda wildcards: gpus(CONFIG.policies[wildcards.policy]),
         mem_mb=32000,
         runtime=720,

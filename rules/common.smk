@@ -7,15 +7,27 @@ import sys
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
-from evpv_prm.workflow import code_digest, model_files
+from evpv_prm.workflow import code_digest, model_files, question_files
 
-try:
-    CONFIG = load_config(config)
-except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
 
+def or_stop(function, *arguments):
+    """Call a function; a user's error stops Snakemake with one line."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+
+# The check of the inputs takes all of this resource and every job that asks a model a share of it,
+# so that the check, which has the highest priority, comes first and a failed one stops the run. As
+# an input of those jobs it would run all of them again with every new report; and as an `ancient`
+# one it would hide every other change from Snakemake.
+CHECKED = 1_000_000
+workflow.register_resource("checked_inputs", CHECKED)
 
 
 wildcard_constraints:

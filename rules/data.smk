@@ -5,7 +5,8 @@
 
 rule validate_inputs:
     input:
-        sorted({benchmark.questions for benchmark in CONFIG.benchmarks.values()}),
+        # Asked only where questions are needed: models and lints do without them.
+        lambda wildcards: or_stop(question_files, CONFIG),
     output:
         json=f"{RESULTS}/inputs/report.json",
         markdown=f"{RESULTS}/inputs/report.md",
@@ -13,10 +14,12 @@ rule validate_inputs:
         f"{RESULTS}/logs/validate_inputs.log",
     benchmark:
         f"{RESULTS}/benchmarks/validate_inputs.tsv"
+    priority: 100
     conda:
         "../envs/analysis.yaml"
     threads: 8
     resources:
+        checked_inputs=CHECKED,
         mem_mb=4000,
         runtime=30,
     params:
@@ -33,9 +36,7 @@ rule validate_inputs:
 
 rule prepare_questions:
     input:
-        questions=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].questions,
-        # The check comes first, but a new report alone changes no question.
-        report=ancient(rules.validate_inputs.output.json),
+        lambda wildcards: or_stop(question_files, CONFIG, wildcards.benchmark),
     output:
         f"{RESULTS}/questions/{{benchmark}}.jsonl",
     log:
@@ -59,7 +60,7 @@ rule prepare_questions:
     message:
         "Select the questions of {wildcards.benchmark} and give each its pid"
     shell:
-        "python -m evpv_prm.prepare_questions --questions {input.questions:q}"
+        "python -m evpv_prm.prepare_questions --questions {input:q}"
         " --datasource {params.datasource:q} {params.limit:q} --output {output:q} > {log:q} 2>&1"
 
 

@@ -17,6 +17,7 @@ rule score_candidates:
         "../envs/models.yaml"
     threads: 8
     resources:
+        checked_inputs=1,
         gpu=gpus(CONFIG.verifier),
         mem_mb=32000,
         runtime=720,

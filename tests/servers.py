@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,16 @@ def completion(text: str | None = "fine", finish_reason: str = "stop", **fields:
     return Answer({"object": "chat.completion", "choices": [choice], "usage": usage})
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """A client that is killed in the middle of a request is no error of the server."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class ScriptedServer:
     """Answers each POST with what `script(call, number of calls before it)` returns."""
 
@@ -82,8 +93,7 @@ class ScriptedServer:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property

@@ -22,10 +22,8 @@ SPECIAL_TOKENS = (
     "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>",
     "<|repo_name|>", "<|file_sep|>",
 )  # fmt: skip
-EMBEDDING_ROWS = 151_680  # the vocabulary, rounded up to a multiple of 64
-
-HIDDEN_SIZE = 32
-LAYERS = 2
+HEAD_SIZE = 32
+"""No smaller one is served by vLLM on a CPU."""
 PATCH_SIZE, MERGE_SIZE = 14, 2
 PIXELS_PER_TOKEN = (PATCH_SIZE * MERGE_SIZE) ** 2
 MIN_IMAGE_TOKENS = 4
@@ -67,16 +65,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="N",
         help="larger images are shrunk to N tokens of 28×28 pixels (default: %(default)s)",
     )
+    parser.add_argument(
+        "--heads", type=int, default=1, metavar="N",
+        help=f"attention heads of {HEAD_SIZE} each, which make the width (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--layers", type=int, default=2, metavar="N",
+        help="layers of the language and of the vision model each (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compact-vocabulary", action="store_true",
+        help="put the special tokens right behind the others, not at the published ids: quicker to "
+        "sample from, but ms-swift cannot train it",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
     if arguments.max_image_tokens < MIN_IMAGE_TOKENS:
         raise UserError(f"--max-image-tokens: expected at least {MIN_IMAGE_TOKENS}")
     with model_directory(arguments.output) as directory:
-        build(directory, arguments.seed, arguments.max_image_tokens)
+        build(
+            directory,
+            arguments.seed,
+            arguments.max_image_tokens,
+            heads=arguments.heads,
+            layers=arguments.layers,
+            compact_vocabulary=arguments.compact_vocabulary,
+        )
     return 0
 
 
-def build(directory: Path, seed: int, max_image_tokens: int) -> None:
-    """Write the model and its processor into an existing directory."""
+def build(
+    directory: Path,
+    seed: int,
+    max_image_tokens: int,
+    *,
+    heads: int = 1,
+    layers: int = 2,
+    compact_vocabulary: bool = False,
+) -> None:
+    """Write the model and its processor into an existing directory; see the command's flags."""
     # Imported late, so that --help and a wrong flag answer at once.
     import torch
     from transformers import (
@@ -90,21 +116,23 @@ def build(directory: Path, seed: int, max_image_tokens: int) -> None:
 
     from evpv_prm.diagrams.tokenizer import CONTEXT_LENGTH, build_tokenizer
 
-    tokenizer = build_tokenizer(SPECIAL_TOKENS, CHAT_TEMPLATE, FIRST_SPECIAL_ID)
+    tokenizer = build_tokenizer(
+        SPECIAL_TOKENS, CHAT_TEMPLATE, None if compact_vocabulary else FIRST_SPECIAL_ID
+    )
+    width = heads * HEAD_SIZE
     ids = tokenizer.get_vocab()
     end, pad = ids["<|im_end|>"], ids["<|endoftext|>"]
     text = {
-        "vocab_size": EMBEDDING_ROWS,
-        "hidden_size": HIDDEN_SIZE,
-        "intermediate_size": 2 * HIDDEN_SIZE,
-        "num_hidden_layers": LAYERS,
-        # One head of 32: no smaller size is served by vLLM on a CPU.
-        "num_attention_heads": 1,
+        "vocab_size": -(-len(tokenizer) // 64) * 64,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
         "num_key_value_heads": 1,
         "max_position_embeddings": CONTEXT_LENGTH,
         "rms_norm_eps": 1e-6,
         "use_sliding_window": False,
-        "max_window_layers": LAYERS,
+        "max_window_layers": layers,
         "bos_token_id": pad,
         "eos_token_id": end,
         "pad_token_id": pad,
@@ -117,16 +145,16 @@ def build(directory: Path, seed: int, max_image_tokens: int) -> None:
         "tie_word_embeddings": True,  # as in the published 3B model; halves the file
     }
     vision = {
-        "depth": LAYERS,
-        "hidden_size": HIDDEN_SIZE,
-        "intermediate_size": 2 * HIDDEN_SIZE,
-        "num_heads": 1,
-        "out_hidden_size": HIDDEN_SIZE,
+        "depth": layers,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_heads": heads,
+        "out_hidden_size": width,
         "patch_size": PATCH_SIZE,
         "spatial_merge_size": MERGE_SIZE,
         "temporal_patch_size": 2,
         "window_size": 112,
-        "fullatt_block_indexes": [LAYERS - 1],
+        "fullatt_block_indexes": [layers - 1],
         "in_channels": 3,
         "hidden_act": "silu",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -35,6 +36,8 @@ from evpv_prm.engine.chat_completions import (
 from evpv_prm.engine.envelope import envelope_body, parse_envelope
 from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_S = 60.0
 CONNECT_TIMEOUT_S = 10.0
@@ -143,20 +146,31 @@ class ApiEngine:
         Raises:
             UserError: the key, address or model is refused, or nobody answers at the address. What
                 is in flight then is handed over first, as it may have been paid for.
+            KeyboardInterrupt: likewise; a second one ends the run without what is in flight.
         """
         self._abandoned.clear()
         waiting = iter(enumerate(requests))
         running: dict[Future[Result], int] = {}
-        window = 2 * self._model.concurrency  # so that no thread waits for the consumer
-        stopped: UserError | None = None
+        stopped: UserError | KeyboardInterrupt | None = None
         try:
             while stopped is None or running:
                 if stopped is None:
-                    for index, request in islice(waiting, window - len(running)):
+                    # No more than are in flight: a kill loses what is not handed over yet.
+                    room = self._model.concurrency - len(running)
+                    for index, request in islice(waiting, room):
                         running[self._pool.submit(self._answer, request)] = index
                 if not running:
                     return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                try:
+                    done = wait(running, return_when=FIRST_COMPLETED).done
+                except KeyboardInterrupt as interrupt:
+                    if stopped is not None:
+                        raise
+                    stopped = interrupt
+                    running = self._abandon(running)
+                    logger.info("stopping: %d requests are in flight", len(running))
+                    continue
+                for future in done:
                     index = running.pop(future)
                     try:
                         result = future.result()

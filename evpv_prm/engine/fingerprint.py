@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evpv_prm.config import Model
+from evpv_prm.errors import UserError
 
 SAMPLES, SAMPLE_BYTES = 64, 65536
 """Blocks read of each weight file: fine-tuning changes weights everywhere, so that a sample shows
@@ -19,6 +20,9 @@ def engine_identity(model: Model) -> dict[str, Any]:
 
     Throughput options (concurrency, parallelism, memory, time-outs) and the API key are left out:
     they may change between a run and its continuation.
+
+    Raises:
+        UserError: the model is a folder that does not exist or holds no checkpoint.
     """
     if model.backend == "api":
         return {
@@ -31,6 +35,11 @@ def engine_identity(model: Model) -> dict[str, Any]:
             "extra_body": model.api.extra_body,
         }
     folder = Path(model.model)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"model {model.model}: expected a checkpoint, found no config.json")
+    elif not _may_be_hub_name(model.model):
+        raise UserError(f"model {model.model}: no such folder")
     return {
         "backend": "vllm",
         "model": fingerprint(folder) if folder.is_dir() else model.model,
@@ -38,6 +47,14 @@ def engine_identity(model: Model) -> dict[str, Any]:
         "dtype": model.vllm.dtype,
         "mm_processor_kwargs": model.vllm.mm_processor_kwargs,
     }
+
+
+def _may_be_hub_name(name: str) -> bool:
+    """Tell OWNER/NAME on the hub from the path of a folder."""
+    path = Path(name)
+    is_named_so = len(path.parts) <= 2 and not path.is_absolute() and name[:1] not in (".", "~")
+    # What lies in a folder that is here is a path: "models/verifier" beside models/.
+    return is_named_so and (len(path.parts) < 2 or not path.parent.is_dir())
 
 
 def fingerprint(folder: Path) -> str:

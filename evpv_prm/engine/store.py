@@ -50,13 +50,8 @@ class ResponseStore:
         self._failures: dict[str, str] = {}
         self._read_to: dict[Path, tuple[int, int]] = {}  # offset and number of lines before it
         self._writer: SegmentWriter | None = None
-        try:
-            if not (self.directory / "engine.json").exists():
-                write_json(self.directory / "engine.json", identity)
-        except OSError as error:
-            raise InputError(
-                self.directory, expected=f"cannot be written: {error.strerror}"
-            ) from error
+        if not (self.directory / "engine.json").is_file():
+            write_json(self.directory / "engine.json", identity)
         self.refresh()
 
     def __len__(self) -> int:

@@ -515,6 +515,32 @@ def test_replies_in_flight_when_the_run_must_end_are_handed_over() -> None:
             list(results)
 
 
+def test_replies_in_flight_are_handed_over_when_the_run_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_flight = threading.Barrier(3)
+
+    def script(call: Call, number: int) -> Action:
+        in_flight.wait(10)
+        return completion()
+
+    def interrupted(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        in_flight.wait(10)
+        raise KeyboardInterrupt
+
+    with ScriptedServer(script) as server, engine(server.base_url, concurrency=2) as made:
+        monkeypatch.setattr("evpv_prm.engine.api.wait", interrupted)
+        results = made.generate([request(str(number)) for number in range(50)])
+        assert sorted([next(results), next(results)]) == [
+            (0, completion_reply()),
+            (1, completion_reply()),
+        ]
+        with pytest.raises(KeyboardInterrupt):
+            next(results)
+        assert len(server.calls) == 2
+
+
 # Many at once
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from evpv_prm.data.markers import markers_beyond, name_images, place_images
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evpv_prm.engine.base import IMAGE, text
+from evpv_prm.markers import markers_beyond, name_images, place_images
 
 CLOSED_MARKER = re.compile(r"<\s?image[ _]?\d{0,3}\s?>", re.IGNORECASE)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import orjson
 import pytest
-from evpv_prm.data.markers import markers_beyond, name_images, place_images
 
 from evpv_prm.cli import run
 from evpv_prm.data.images import load_images
 from evpv_prm.data.questions import read_questions
 from evpv_prm.engine.base import IMAGE
+from evpv_prm.markers import markers_beyond, name_images, place_images
 from evpv_prm.validate_inputs import main
 
 DATA = Path(

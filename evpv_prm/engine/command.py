@@ -1,0 +1,113 @@
+"""What the commands share that ask a model: the engine's flags, progress, failures."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from evpv_prm.config import Model
+from evpv_prm.engine.base import Engine, Failure, Result
+from evpv_prm.engine.fingerprint import engine_identity
+from evpv_prm.engine.store import ResponseStore, StoredEngine
+from evpv_prm.options import add_options, read_options
+
+logger = logging.getLogger(__name__)
+
+REPORT_INTERVAL_S = 10.0
+"""Seconds between progress lines in a log."""
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a command that asks a model."""
+    parser.add_argument(
+        "--store", type=Path, default=Path("results/store"), metavar="DIR",
+        help="folder of the response store, shared by all commands (default: %(default)s)",
+    )  # fmt: skip
+    add_seed_option(parser)
+    parser.add_argument(
+        "--max-failures", type=_fraction, default=0.05, metavar="FRACTION",
+        help="largest fraction of failures with which output is written (default: %(default)s)",
+    )  # fmt: skip
+    add_options(parser, Model)
+
+
+def add_seed_option(parser: argparse.ArgumentParser) -> None:
+    """Add --seed for a command that may do without a model; `add_engine_options` has it too."""
+    parser.add_argument(
+        "--seed", type=_seed, default=20260130, metavar="N",
+        help="seed of all sampling; the same seed gives the same output (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _seed(word: str) -> int:
+    if not word.isdecimal():  # engines take -1 for no seed
+        raise argparse.ArgumentTypeError(f"{word!r}: expected a whole number from 0")
+    return int(word)
+
+
+def _fraction(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{word!r}: expected a fraction from 0 to 1")
+    return value
+
+
+def open_engine(arguments: argparse.Namespace) -> StoredEngine:
+    """Return the engine that the flags describe, behind its store; the model is not loaded yet."""
+    model = read_options(arguments, Model)
+    identity = engine_identity(model)
+
+    def load() -> Engine:
+        if model.backend == "api":
+            from evpv_prm.engine.api import ApiEngine
+
+            return ApiEngine(model)
+        from evpv_prm.engine.vllm import VllmEngine
+
+        logger.info("loading %s", model.model)
+        return VllmEngine(model)
+
+    return StoredEngine(ResponseStore(arguments.store, identity), load)
+
+
+def progress(total: int, label: str) -> Callable[[int, Result], None]:
+    """Return a callback that counts results: a bar on a terminal, plain lines in a log."""
+    bar = tqdm(total=total, desc=label, unit="reply", disable=not sys.stderr.isatty())
+    started = last = time.monotonic()
+    done = failed = 0
+
+    def count(_index: int, result: Result) -> None:
+        nonlocal last, done, failed
+        done += 1
+        failed += isinstance(result, Failure)
+        now = time.monotonic()
+        bar.update()
+        if done == total:
+            bar.close()
+        if bar.disable and (done == total or now - last >= REPORT_INTERVAL_S):
+            last = now
+            rate = done / max(now - started, 1e-9)
+            logger.info("%s: %d of %d replies, %d failed, %.1f/s", label, done, total, failed, rate)
+
+    return count
+
+
+def check_failures(failed: int, total: int, allowed: float, items: str = "candidates") -> int:
+    """Return the exit status for failed items; above the allowed fraction, say so."""
+    if total and failed / total > allowed:
+        print(
+            f"error: {failed} of {total} {items} failed, more than --max-failures "
+            f"{allowed:g}; nothing was written, the good replies are stored",
+            file=sys.stderr,
+        )
+        return 1
+    return 0

@@ -1,0 +1,50 @@
+"""What the tests of the stages share: pictures, stores, commands around a scripted engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image as Pillow
+
+from evpv_prm import cli
+from evpv_prm.engine.base import IMAGE, Request
+from evpv_prm.engine.store import ResponseStore, StoredEngine
+from evpv_prm.jsonl import read_rows
+from tests.scripted import ScriptedEngine
+
+
+def draw(path: Path, colour: str = "white") -> Path:
+    """Write a small picture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.new("RGB", (8, 8), colour).save(path)
+    return path
+
+
+def prompt_of(request: Request) -> str:
+    """The request's text, an image being one character that no text holds."""
+    (message,) = request.messages
+    return "".join("\0" if part == IMAGE else part["text"] for part in message["content"])
+
+
+def stored(engine: ScriptedEngine, folder: Path) -> StoredEngine:
+    return StoredEngine(ResponseStore(folder, engine.identity), lambda: engine)
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [row for _, row in read_rows(path)]
+
+
+def run_stage(
+    stage: ModuleType,
+    words: Sequence[str],
+    open_engine: Callable[[Any], StoredEngine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> int:
+    """Run a stage's command with an engine of the test's own; return its exit status."""
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "open_engine", open_engine)
+        return cli.run(lambda: stage.main(list(words)))

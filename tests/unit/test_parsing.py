@@ -1,0 +1,341 @@
+"""Model text to typed values or typed failures: nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evpv_prm.engine.base import Failure
+from evpv_prm.parsing import (
+    parse_audit,
+    parse_candidate,
+    parse_description,
+    parse_object,
+    parse_verdict,
+    verdict_probability,
+)
+from evpv_prm.records import Candidate
+
+LATEX = r"\sqrt{3} \angle ABC = 60^\circ, \frac{1}{2}\pi, \{x \mid x < 2\}, \times \neq \beta"
+STEP = {"steptext": "AB = 3", "visualdependency": "AB is marked 3"}
+
+snippets = st.text() | st.sampled_from(
+    [LATEX, "\\", '"', "“quoted”", "{", "}", "[]", "```", "\n", "\\\\sqrt", "'", "−1", "\u2028"]
+)
+latex = st.lists(snippets, max_size=4).map("".join)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | latex,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(latex, inner, max_size=3),
+    max_leaves=8,
+)
+objects = st.dictionaries(latex, json_values, max_size=4)
+prose = st.text(st.characters(blacklist_characters='{}"\\', blacklist_categories=["Cs"]))
+
+
+def failure(result: object, kind: str, text: str) -> None:
+    assert isinstance(result, Failure)
+    assert result.kind == kind
+    assert result.text == text
+
+
+# Objects
+
+
+@given(objects, st.booleans(), st.sampled_from([None, 1, 4]))
+def test_valid_json_is_never_changed(
+    value: dict[str, Any], ascii_only: bool, indent: int | None
+) -> None:
+    """Regression: a repair before reading broke escaped LaTeX and curly quotes."""
+    assert parse_object(json.dumps(value, ensure_ascii=ascii_only, indent=indent)) == value
+
+
+@given(objects, prose, prose)
+def test_an_object_is_found_in_prose(value: dict[str, Any], before: str, after: str) -> None:
+    assert parse_object(before + json.dumps(value) + after) == value
+
+
+@given(objects, st.sampled_from(["```json\n{}\n```", "```\n{}\n```", "  ```JSON\n\n{}\n\n```\n"]))
+def test_an_object_is_found_in_a_fence(value: dict[str, Any], fence: str) -> None:
+    assert parse_object(fence.replace("{}", json.dumps(value))) == value
+
+
+@given(objects, objects)
+def test_the_first_of_two_objects_counts(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Regression: the text from the first brace to the last was read as one object."""
+    assert parse_object(f"{json.dumps(first)}\nor rather\n{json.dumps(second)}") == first
+
+
+@given(objects.filter(bool), st.data())
+def test_a_truncated_object_is_a_failure(value: dict[str, Any], data: st.DataObject) -> None:
+    """Regression: truncated replies were accepted."""
+    whole = json.dumps(value)
+    text = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    failure(parse_object(text), "invalid_json", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"p_score": 0, "meta": {"p_score": 1}',
+        '{"steps": [{"image_description": "inner"}',
+        "{'p_score': {\"p_score\": 1}}",
+        '{"a": "}", bad, "b": {"p_score": 1}}',
+    ],
+)
+def test_a_part_never_stands_for_the_whole(text: str) -> None:
+    failure(parse_object(text), "invalid_json", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'With \frac{1}{2} and \{1, 2\}: {"a": 1}',
+        'The set {1, 2} gives {"a": 1}',
+        'So {x: {y}} holds. {"a": 1} Hence {z}.',
+        'He said "so", and \\" and then: {"a": 1}',
+        '[{"a": 1}]',
+    ],
+)
+def test_braces_of_the_prose_are_passed_over(text: str) -> None:
+    assert parse_object(text) == {"a": 1}
+
+
+def test_line_breaks_inside_strings_are_kept() -> None:
+    assert parse_object('{"a": "one\ntwo\tthree"}') == {"a": "one\ntwo\tthree"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n",
+        "I cannot help with that.",
+        "null",
+        "[1, 2]",
+        "{",
+        "}{",
+        '{"a": 1,}',
+        "{'a': 1}",
+        '{"a": 01}',
+        '{"a": \\sqrt}',
+        '{"a": "\\sqrt"}',
+        '{"a": "half of a pair: \\ud83d"}',
+        '{"a": ' + "9" * 30 + "}",
+        '{"a": ' + "9" * 5000 + "}",
+        '{"a": ' * 300 + "1" + "}" * 300,
+    ],
+)
+def test_what_cannot_be_read_or_kept_is_a_failure(text: str) -> None:
+    failure(parse_object(text), "invalid_json", text)
+
+
+@given(st.text(st.sampled_from('{}[]":,\\ 1-a\nn')) | st.text())
+def test_any_text_gives_an_object_that_can_be_written_or_a_failure(text: str) -> None:
+    result = parse_object(text)
+    if isinstance(result, Failure):
+        assert result.text == text
+    else:
+        assert orjson.loads(orjson.dumps(result)).keys() == result.keys()
+
+
+@pytest.mark.timeout(15)
+@pytest.mark.parametrize(
+    "unit", ["{", "}", "{}x", '{"a":', '{"', '\\"', '{"\\"', "[{", '{"a":[{', "{x}", '"{', "{{}"]
+)
+def test_hostile_text_is_read_in_linear_time(unit: str) -> None:
+    """With quadratic work each would take longer than the limit."""
+    parse_object(unit * (200_000 // len(unit)))
+
+
+@pytest.mark.timeout(30)
+def test_deep_nesting_is_a_failure() -> None:
+    for text in ("{" * 100_000 + "}" * 100_000, '{"a":' * 50_000 + "1" + "}" * 50_000):
+        failure(parse_object(text), "invalid_json", text)
+
+
+# Candidates
+
+
+@given(
+    st.lists(
+        st.tuples(latex, st.none() | latex.filter(lambda t: t.strip().lower() not in ("", "null"))),
+        min_size=1,
+        max_size=5,
+    ),
+    latex.filter(str.strip),
+)
+def test_a_candidate_keeps_its_steps_and_their_facts(
+    steps: list[tuple[str, str | None]], answer: str
+) -> None:
+    """Regression: a missing key attached a visual fact to the wrong step."""
+    reply = json.dumps(
+        {
+            "reasoningprocess": [
+                {"steptext": text} | ({} if fact is None else {"visualdependency": fact})
+                for text, fact in steps
+            ],
+            "finalanswer": answer,
+        }
+    )
+    candidate = parse_candidate(reply)
+    assert isinstance(candidate, Candidate)
+    assert [(s.steptext, s.visualdependency) for s in candidate.reasoningprocess] == steps
+    assert candidate.finalanswer == answer
+
+
+def test_a_candidate_is_its_steps_and_its_answer_alone() -> None:
+    reply = {"reasoningprocess": [STEP], "finalanswer": 4, "eval": {}, "error": "none"}
+    candidate = parse_candidate(json.dumps(reply))
+    assert isinstance(candidate, Candidate)
+    assert candidate.to_row() == {"reasoningprocess": [STEP], "finalanswer": "4"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "detail"),
+    [
+        ({"finalanswer": "A"}, "invalid_candidate", "reasoningprocess"),
+        ({"reasoningprocess": [STEP]}, "invalid_candidate", "finalanswer"),
+        ({"reasoningprocess": "s", "finalanswer": "A"}, "invalid_candidate", "reasoningprocess"),
+        ({"reasoningprocess": ["s"], "finalanswer": "A"}, "invalid_candidate", "process.0"),
+        ({"reasoningprocess": [{}], "finalanswer": "A"}, "invalid_candidate", "0.steptext"),
+        ({"reasoningprocess": [STEP], "finalanswer": None}, "invalid_candidate", "finalanswer"),
+        ({"reasoningprocess": [STEP], "finalanswer": ["A"]}, "invalid_candidate", "finalanswer"),
+        ({"reasoningprocess": [], "finalanswer": "A"}, "no_steps", ""),
+        ({"reasoningprocess": [STEP], "finalanswer": " "}, "no_answer", ""),
+        ({"error": "x"}, "invalid_candidate", "reasoningprocess"),
+    ],
+)
+def test_what_is_no_candidate_is_a_failure(reply: Any, kind: str, detail: str) -> None:
+    text = json.dumps(reply)
+    result = parse_candidate(text)
+    failure(result, kind, text)
+    assert isinstance(result, Failure)
+    assert detail in result.detail
+    assert "\n" not in result.detail
+
+
+# Descriptions and audits
+
+
+def test_a_description_is_stripped() -> None:
+    assert parse_description('{"image_description": " A triangle.\\n"}') == "A triangle."
+
+
+@pytest.mark.parametrize("value", ["", "  ", None, 3, ["A triangle."], {"text": "A"}])
+def test_a_blank_description_is_a_failure(value: Any) -> None:
+    text = json.dumps({"image_description": value})
+    failure(parse_description(text), "no_description", text)
+    failure(parse_description('{"caption": "x"}'), "no_description", '{"caption": "x"}')
+    failure(parse_description("A triangle."), "invalid_json", "A triangle.")
+
+
+@pytest.mark.parametrize(
+    ("score", "read"), [(0, 0.0), (1, 1.0), (0.3, 0.3), ("0.5", 0.5), (" 1 ", 1.0), (1e-3, 0.001)]
+)
+def test_a_reliability_is_a_number_in_the_unit_interval(score: Any, read: float) -> None:
+    audit = {"errors_and_hallucinations": [], "omissions": ["x"], "p_score": score}
+    assert parse_audit(json.dumps(audit)) == (audit, read)
+
+
+@pytest.mark.parametrize(
+    "score", [-0.1, 1.1, 100, True, False, None, "", "high", "0.5/1", "nan", "inf", [], {}, [0.5]]
+)
+def test_no_reliability_is_a_failure_and_not_zero(score: Any) -> None:
+    """Regression: an audit that could not be read counted as p = 0."""
+    text = json.dumps({"p_score": score})
+    failure(parse_audit(text), "invalid_p_score", text)
+
+
+def test_an_audit_without_a_score_is_a_failure() -> None:
+    failure(parse_audit("{}"), "invalid_p_score", "{}")
+    failure(parse_audit('{"p_score": NaN}'), "invalid_p_score", '{"p_score": NaN}')
+    failure(parse_audit("p_score: 1.0"), "invalid_json", "p_score: 1.0")
+
+
+# Verdicts
+
+
+@pytest.mark.parametrize("text", ["1", " 1\n", "+1", "1.", '"1"', "'1'", "(1)", "**1**", "`1`"])
+def test_a_right_step(text: str) -> None:
+    assert parse_verdict(text) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["-1", " -1 ", "−1", "–1", "－1", "-1.", '"-1"', "(-1)", "**-1**", "`-1`\n"]
+)
+def test_a_wrong_step(text: str) -> None:
+    """Regression: a Unicode minus was read as a plus."""
+    assert parse_verdict(text) == -1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "0", "0.1", "10", "2", "11", "-10", "-2", "1/2", "1.0", "-0.1", "100%", "--1",
+        "Step 1 is wrong", "step 1", "correct", "true", "True", "wrong", "yes", "null", "NaN",
+        "1 -1", "1 or -1", "-1 1", "1\n1", "[1, -1]", '{"score": 1}', "1e0", "one", "½", "¹", "①",
+        "I'm sorry, but I cannot judge this.", "The last step is right: 1", "1 because it follows",
+        "- 1", "-", "+", "±1", "1-", "x1", "1x",
+    ],
+)  # fmt: skip
+def test_anything_else_is_no_verdict(text: str) -> None:
+    """Regression: labels were invented for refusals, other numbers and mentions of a step."""
+    failure(parse_verdict(text), "invalid_verdict", text)
+
+
+@given(st.text() | st.text(st.sampled_from("01-+ .−*\"'()x")))
+def test_a_verdict_says_one_and_nothing_else(text: str) -> None:
+    result = parse_verdict(text)
+    if isinstance(result, Failure):
+        assert result.text == text
+    else:
+        digits = [c for c in text if c.isalnum()]
+        assert digits == ["1"]
+        assert any(minus in text for minus in "-−–—﹣－") == (result == -1)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("unit", [" ", "*", "(", "1", "-", '"', ". "])
+def test_a_long_reply_is_no_verdict_at_once(unit: str) -> None:
+    text = "x" + unit * 1_000_000
+    for reply in (text, text[1:] + "x"):
+        failure(parse_verdict(reply), "invalid_verdict", reply)
+
+
+# Probabilities
+
+
+@given(st.floats(-20, 0), st.floats(-20, 0))
+def test_probability_is_the_share_of_the_right_verdict(right: float, wrong: float) -> None:
+    expected = math.exp(right) / (math.exp(right) + math.exp(wrong))
+    for minus in ("-", "-1", "−"):
+        probability = verdict_probability([{"1": right, minus: wrong, "The": -0.1}, {"1": 0.0}])
+        assert probability == pytest.approx(expected)
+
+
+def test_all_spellings_of_a_verdict_count() -> None:
+    logprobs = {"1": math.log(0.2), " 1": math.log(0.2), "-": math.log(0.3), "-1": math.log(0.1)}
+    assert verdict_probability([logprobs]) == pytest.approx(0.5)
+
+
+def test_other_numbers_are_no_verdict() -> None:
+    logprobs = {"1": math.log(0.1), "10": math.log(0.8), "-": math.log(0.1), "--": math.log(0.5)}
+    assert verdict_probability([logprobs]) == pytest.approx(0.5)
+
+
+def test_a_single_listed_verdict_is_certain() -> None:
+    assert verdict_probability([{"1": -0.5}]) == 1.0
+    assert verdict_probability([{"-": -0.5}]) == 0.0
+
+
+@pytest.mark.parametrize(
+    "logprobs", [None, [], [{}], [{"The": -0.1}], [{"1": -9999.0, "-": -9999.0}]]
+)
+def test_no_listed_verdict_is_no_probability(logprobs: Any) -> None:
+    assert verdict_probability(logprobs) is None

@@ -1,0 +1,123 @@
+"""What the rules ask of the package: digests of code, files of models."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evpv_prm import workflow
+from evpv_prm.config import Model, load_config
+from evpv_prm.workflow import code_digest, model_files
+
+MODULES = {
+    "__init__": "",
+    "stage": "from evpv_prm import helper\nimport evpv_prm.deep.inner\nimport json\n",
+    "helper": "from evpv_prm.names import NAME\n",
+    "names": "NAME = 1\n",
+    "late": "def load():\n    if True:\n        from evpv_prm.heavy import Engine\n",
+    "heavy": "class Engine: ...\n",
+    "unrelated": "import evpv_prm.helper\n",
+    "circle_a": "import evpv_prm.circle_b\n",
+    "circle_b": "import evpv_prm.circle_a\n",
+    "deep/__init__": "from evpv_prm.deep.shared import x\n",
+    "deep/inner": "y = 1\n",
+    "deep/shared": "x = 1\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], Path]:
+    """Return a function that writes a package with changes and makes it the one that is read."""
+    versions = iter(range(1000))
+
+    def write(changes: dict[str, str]) -> Path:
+        folder = tmp_path / str(next(versions)) / "evpv_prm"
+        for name, source in (MODULES | changes).items():
+            path = folder / f"{name}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+        monkeypatch.setattr(workflow, "PACKAGE", folder)
+        return folder
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("module", "changed", "expected"),
+    [
+        ("stage", "stage", True),
+        ("stage", "helper", True),
+        ("stage", "names", True),
+        ("stage", "deep/inner", True),
+        ("stage", "unrelated", False),
+        ("stage", "heavy", False),
+        ("names", "stage", False),
+        ("late", "heavy", True),
+        ("unrelated", "names", True),
+        ("circle_a", "circle_b", True),
+        ("deep.inner", "deep/inner", True),
+        ("deep.inner", "stage", False),
+        ("deep", "deep/shared", True),
+    ],
+)
+def test_a_digest_changes_with_what_a_module_imports(
+    module: str, changed: str, expected: bool, package: Callable[[dict[str, str]], Path]
+) -> None:
+    package({})
+    before = code_digest(module)
+    package({changed: MODULES[changed] + "# changed\n"})
+    assert (code_digest(module) != before) == expected
+
+
+def test_several_modules_have_one_digest(package: Callable[[dict[str, str]], Path]) -> None:
+    package({})
+    both = code_digest("names", "heavy")
+    assert both == code_digest("heavy", "names")
+    assert len({both, code_digest("names"), code_digest("heavy")}) == 3
+
+
+def test_where_a_package_lies_does_not_matter(
+    package: Callable[[dict[str, str]], Path],
+) -> None:
+    package({})
+    before = code_digest("stage")
+    package({})
+    assert code_digest("stage") == before
+
+
+def test_the_engines_that_a_stage_opens_late_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: code_digest(name) for name in ("evpv_prm_inference", "tables")}
+    copy = tmp_path / "evpv_prm"
+    shutil.copytree(workflow.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(workflow, "PACKAGE", copy)
+    assert {name: code_digest(name) for name in before} == before
+    changed = tmp_path / "changed" / "evpv_prm"
+    shutil.copytree(copy, changed)
+    with (changed / "engine/vllm.py").open("a") as stream:
+        stream.write("# changed\n")
+    monkeypatch.setattr(workflow, "PACKAGE", changed)
+    assert code_digest("evpv_prm_inference") != before["evpv_prm_inference"]
+    assert code_digest("tables") == before["tables"]
+
+
+def test_a_module_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        code_digest("no_such_module")
+
+
+def test_a_rule_depends_on_folders_that_are_made_or_there(tmp_path: Path) -> None:
+    config = load_config({"results": "results/mine"})
+    (tmp_path / "model").mkdir()
+    assert model_files(config, Model(model="results/mine/models/tuned")) == [
+        "results/mine/models/tuned"
+    ]
+    assert model_files(config, Model(model=str(tmp_path / "model"))) == [str(tmp_path / "model")]
+    assert model_files(config, Model(model="OpenGVLab/InternVL2_5-8B")) == []
+    assert model_files(config, Model(model="results/minelike")) == []
+    api = Model(backend="api", model=str(tmp_path / "model"), base_url="http://h/v1")
+    assert model_files(config, api) == []
