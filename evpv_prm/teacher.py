@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -52,30 +52,22 @@ def ask_until_valid(
     itself. A valid reply in the store is taken first, so that a rerun does not pay once more for
     the failures that came before it.
     """
-    samples = {
-        (index, attempt): _sample(request, attempt)
-        for index, request in enumerate(requests)
-        for attempt in range(attempts)
-    }
-    found: dict[int, tuple[int, ValueT | Failure]] = {}
+    outcomes: list[ValueT | Failure] = [Failure("not_asked")] * len(requests)
+    pending = set(range(len(requests)))
     known: set[tuple[int, int]] = set()
-    for (index, attempt), text in _stored(engine, samples):
-        known.add((index, attempt))
-        outcome = check(index, text)
-        # the first valid one, or else the last failure
-        rank = 2 * attempts - attempt if isinstance(outcome, Failure) else attempt
-        if index not in found or rank < found[index][0]:
-            found[index] = rank, outcome
-    outcomes = [found[i][1] if i in found else Failure("not_asked") for i in range(len(requests))]
+    for attempt in range(attempts):
+        for index, text in _stored(engine, requests, pending, attempt):
+            known.add((index, attempt))
+            outcomes[index] = check(index, text)
+        pending = {index for index in pending if isinstance(outcomes[index], Failure)}
 
-    pending = {index for index, outcome in enumerate(outcomes) if isinstance(outcome, Failure)}
     for attempt in range(attempts):
         wave = [index for index in sorted(pending) if (index, attempt) not in known]
         if not wave:
             continue
         name = label if attempt == 0 else f"{label}, attempt {attempt + 1}"
         results = engine.generate(
-            [samples[index, attempt] for index in wave], progress(len(wave), name)
+            [_sample(requests[index], attempt) for index in wave], progress(len(wave), name)
         )
         for index, result in zip(wave, results, strict=True):
             outcome = check(index, result.text) if isinstance(result, Reply) else result
@@ -87,15 +79,16 @@ def ask_until_valid(
 
 
 def _stored(
-    engine: StoredEngine, samples: Mapping[tuple[int, int], Request]
-) -> Iterator[tuple[tuple[int, int], str]]:
-    """Yield (index and attempt, text) of the samples whose reply is stored."""
-    places: dict[str, list[tuple[int, int]]] = {}
-    for place, sample in samples.items():
-        places.setdefault(sample.key(engine.store.identity), []).append(place)
-    for key, reply in engine.store.read(places):
-        for place in places[key]:
-            yield place, reply.text
+    engine: StoredEngine, requests: Sequence[Request], indices: Iterable[int], attempt: int
+) -> Iterator[tuple[int, str]]:
+    """Yield (index, text) of those requests whose reply to an attempt is stored."""
+    by_key: dict[str, list[int]] = {}
+    for index in indices:
+        key = _sample(requests[index], attempt).key(engine.store.identity)
+        by_key.setdefault(key, []).append(index)
+    for key, reply in engine.store.read(by_key):
+        for index in by_key[key]:
+            yield index, reply.text
 
 
 def _sample(request: Request, index: int) -> Request:
