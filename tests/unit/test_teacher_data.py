@@ -386,6 +386,60 @@ def test_the_teacher_can_spoil_descriptions_too(chain: Chain) -> None:
         assert "side 9" in row["rejected_response"]
 
 
+# Options
+
+
+SAMPLING = ["--decoding-temperature", 0.25, "--decoding-top-p", 0.5, "--decoding-max-tokens", 77]
+SENT = {"temperature": 0.25, "top_p": 0.5, "max_tokens": 77}
+
+
+def sent(chain: Chain) -> list[dict[str, Any]]:
+    return [{name: call.body[name] for name in SENT} for call in chain.calls]
+
+
+def test_the_teachers_sampling_is_configured(chain: Chain) -> None:
+    assert chain.describe(*SAMPLING) == 0
+    assert sent(chain) == [SENT] * 3
+    assert chain.merge() == 0
+    assert chain.judge(*SAMPLING) == 0
+    assert sent(chain) == [SENT] * 6
+    chain.script = lambda *_: completion("no")
+    words = ["--descriptions", chain.path("descriptions.jsonl"), *chain.output("dpo")]
+    choice = ["--corrupted-by", "teacher", "--attempts", 1, "--max-errors", 7]
+    assert chain.ask(build_dpo_data.main, *words, *SAMPLING, *choice) == 1
+    assert sent(chain) == [SENT] * 3
+    assert all("no more than 7" in call.prompt for call in chain.calls)
+
+
+def test_limits_of_length_are_asked_for_and_kept(chain: Chain) -> None:
+    limits = ["--max-description-characters", 20, "--attempts", 1, "--max-failures", 1]
+    assert chain.describe(*limits) == 0
+    assert chain.card("vision")["dropped"]["teacher:too_long"] == 3
+    schema = chain.calls[0].body["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["image_description"]["maxLength"] == 20
+    assert chain.describe() == 0
+    assert chain.merge() == 0
+    assert chain.judge("--max-steps", 2) == 0
+    assert chain.card("judge")["dropped"] == {"too many steps": 4}
+
+
+def test_rules_make_at_most_the_errors_allowed(chain: Chain) -> None:
+    prepared(chain)
+    assert chain.prefer("--max-errors", 1) == 0
+    assert {len(row["corruption"]["errors"]) for row in chain.both("dpo")} == {1}
+    first = chain.path("dpo.train.jsonl").read_bytes()
+    assert chain.prefer("--max-errors", 1) == 0
+    assert chain.path("dpo.train.jsonl").read_bytes() == first
+    assert chain.prefer("--max-errors", 1, "--seed", 3) == 0
+    assert chain.path("dpo.train.jsonl").read_bytes() != first
+
+
+def test_a_missing_tokenizer_is_one_line(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
+    assert chain.describe("--tokenizer", chain.folder / "none") == 2
+    assert "expected a folder with a tokenizer" in capsys.readouterr().err
+    assert not chain.calls
+
+
 # Splits and cards
 
 
