@@ -22,9 +22,17 @@ from evpv_prm.jsonl import write_json
 class _Digests:
     """Pixel digests of images below a folder, in several processes."""
 
-    def __init__(self, pool: ProcessPoolExecutor, root: Path, images: Iterable[str]) -> None:
+    def __init__(
+        self,
+        pool: ProcessPoolExecutor,
+        root: Path,
+        images: Iterable[str],
+        *,
+        may_link_out: bool = False,
+    ) -> None:
         distinct = sorted(set(images))
-        digests = pool.map(digest_below, repeat(root), distinct, chunksize=16)
+        roots, options = repeat(root), repeat(may_link_out)
+        digests = pool.map(digest_below, roots, distinct, options, chunksize=16)
         self._digests = dict(zip(distinct, digests, strict=True))
 
     def of(self, images: Sequence[str]) -> tuple[str | None, ...]:
@@ -53,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     seen = {(r.image, r.question) for path in arguments.pairs for r in read_pair_records(path)}
     questions = {name: read_questions(file) for name, file, _ in arguments.benchmark}
     with ProcessPoolExecutor(max(1, arguments.workers)) as pool:
-        digests = _Digests(pool, arguments.images, (image for image, _ in seen))
+        trained = (image for image, _ in seen)
+        digests = _Digests(pool, arguments.images, trained, may_link_out=True)
         training = [Subject(i, question, digests.of([i])) for i, question in sorted(seen)]
         benchmarks = {}
         for name, _, folder in arguments.benchmark:

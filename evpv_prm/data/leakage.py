@@ -40,10 +40,13 @@ def pixel_digest(path: Path) -> str | None:
     return hashlib.sha256(f"{pixels.width}x{pixels.height}".encode() + pixels.tobytes()).hexdigest()
 
 
-def digest_below(root: Path, relative: str) -> str | None:
-    """Return the pixel digest of an image below a folder; None if it cannot be used."""
+def digest_below(root: Path, relative: str, may_link_out: bool) -> str | None:
+    """Return the pixel digest of an image below a folder; None if it cannot be used.
+
+    `may_link_out`: see `evpv_prm.data.images.resolve_image`.
+    """
     try:
-        return pixel_digest(resolve_image(root, relative))
+        return pixel_digest(resolve_image(root, relative, may_link_out=may_link_out))
     except ImageError:
         return None
 

@@ -47,7 +47,7 @@ def training_row(prompt: Prompt, answer: str, image: str) -> dict[str, Any] | Fa
 
 
 class ImageFolder:
-    """Images below a folder; each is checked once."""
+    """Images below a folder, or links to them; each is checked once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -56,7 +56,7 @@ class ImageFolder:
     def load(self, relative: str) -> Image | Failure:
         """Return an image, or why it cannot be used (see `evpv_prm.data.images`)."""
         if relative not in self._loaded:
-            found = load_images(self._root, [relative])
+            found = load_images(self._root, [relative], may_link_out=True)
             self._loaded[relative] = found if isinstance(found, Failure) else found[0]
         return self._loaded[relative]
 

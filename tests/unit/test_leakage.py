@@ -53,6 +53,8 @@ def test_planted_duplicates_are_found(tmp_path: Path, capsys: pytest.CaptureFixt
     benchmark.mkdir()
     with Pillow.open(root / "A/image/1.png") as image:
         image.save(benchmark / "copy.bmp")
+    (root / "A/image/1.png").rename(tmp_path / "linked.png")
+    (root / "A/image/1.png").symlink_to(tmp_path / "linked.png")
     noisy(benchmark / "own.png", 50)
     noisy(benchmark / "other.png", 60)
     pairs = write_pairs(

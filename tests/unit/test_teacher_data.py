@@ -194,6 +194,18 @@ def test_an_image_that_is_missing_is_never_put_to_the_teacher(chain: Chain) -> N
     assert chain.describe() == 1
 
 
+def test_images_may_be_links_to_another_file_system(chain: Chain, tmp_path: Path) -> None:
+    place = chain.root / "B/image/1.png"
+    place.rename(tmp_path / "elsewhere.png")
+    place.symlink_to(tmp_path / "elsewhere.png")
+    assert chain.describe() == 0
+    assert BLUE in str([r for r in chain.rows("descriptions.jsonl") if r["image"][0] == "B"])
+    outside = solution("A/image/../../../elsewhere.png", "Which colour?", ["Red"], "+")
+    chain.pairs = write_pairs(chain.root, [outside])
+    assert chain.describe("--max-failures", 1) == 0
+    assert chain.card("vision")["dropped"] == {"image_outside_root": 1}
+
+
 def test_too_many_failures_write_nothing(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
     chain.script = lambda *_: completion("I cannot")
     assert chain.describe("--attempts", 2) == 1
