@@ -20,6 +20,8 @@ class DeclareOperators:
             sys.meta_path.remove(self)
             import torch
 
+            if torch.version.cuda is not None:  # the wheel's own operators load
+                return
             schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             torch.library.define("torchvision::nms", schema)
             torch.library.define("torchvision::qnms", schema)

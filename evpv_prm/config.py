@@ -33,7 +33,18 @@ Aggregation = Literal[
 
 REQUEST_FIELDS = frozenset(
     {
-        *("model", "messages", "max_tokens", "seed", "temperature", "top_p", "n", "stream"),
+        *(
+            "model",
+            "messages",
+            "prompt",
+            "params",
+            "max_tokens",
+            "seed",
+            "temperature",
+            "top_p",
+            "n",
+            "stream",
+        ),
         *("presence_penalty", "frequency_penalty", "repetition_penalty"),
         *("logprobs", "top_logprobs", "structured_outputs", "response_format"),
     }
@@ -86,8 +97,15 @@ class VllmOptions(Section):
 
 
 class ApiOptions(Section):
-    """How an OpenAI-compatible server is called."""
+    """How a server is called: an OpenAI-compatible one, or one with an envelope of its own."""
 
+    dialect: Literal["openai", "envelope"] = Field(
+        "openai",
+        description="What the server speaks. openai: chat completions; envelope: {model, prompt, "
+        "params} to base_url as it stands, the key in the header `token`, the reply's text at "
+        "data.message; it takes temperature, top_p and max_tokens alone and needs "
+        "structured_outputs none",
+    )
     timeout_s: float = Field(
         600,
         gt=0,
@@ -117,6 +135,12 @@ class ApiOptions(Section):
         if taken := sorted(REQUEST_FIELDS & value.keys()):
             raise ValueError(f"may not set {', '.join(taken)}")
         return value
+
+    @model_validator(mode="after")
+    def _envelope_is_plain(self) -> Self:
+        if self.dialect == "envelope" and (self.structured_outputs != "none" or self.logprobs):
+            raise ValueError("dialect envelope needs structured_outputs none and no logprobs")
+        return self
 
 
 class Model(Section):

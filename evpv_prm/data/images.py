@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import struct
@@ -45,21 +46,26 @@ class ImageError(UserError):
         self.failure = Failure(kind, detail)
 
 
-def resolve_image(root: Path, relative: str) -> Path:
+def resolve_image(root: Path, relative: str, *, may_link_out: bool = False) -> Path:
     """Return the place of an image that a record names; the file need not exist.
 
     A record may name its images with the folder, as VisualProcessBench does ("images/a/1.png"): one
-    leading "images/" is left out when there is no such file under the root.
+    leading "images/" is left out when there is no such file under the root. With `may_link_out` the
+    images may be symbolic links to anywhere, as pair extraction makes them across file systems.
 
     Raises:
         ImageError: "image_outside_root" for an absolute path and for one that leaves the root,
-            through ".." or a symbolic link; "missing_image" for what cannot be a path.
+            through ".." or, unless allowed, a symbolic link; "missing_image" for what cannot be a
+            path.
     """
     path = root / relative
     try:
         if relative.startswith("images/") and not _exists(path):
             path = root / relative.removeprefix("images/")
-        inside = path.resolve().is_relative_to(root.resolve())
+        if may_link_out:
+            inside = Path(os.path.normpath(path)).is_relative_to(os.path.normpath(root))
+        else:
+            inside = path.resolve().is_relative_to(root.resolve())
     except (ValueError, RuntimeError) as error:  # a NUL character; a loop of symbolic links
         raise ImageError("missing_image", f"{relative!r} is no path: {error}") from error
     if Path(relative).is_absolute() or not inside:
@@ -100,15 +106,18 @@ def check_image(path: Path) -> Failure | None:
     return None
 
 
-def load_images(root: Path, paths: Iterable[str]) -> list[Image] | Failure:
+def load_images(
+    root: Path, paths: Iterable[str], *, may_link_out: bool = False
+) -> list[Image] | Failure:
     """Return a question's images in order, or the failure of the first that cannot be used.
 
-    `paths` are those of the record, relative to `root`. Kinds of failure: see `ImageError`.
+    `paths` are those of the record, relative to `root`; see `resolve_image` for `may_link_out`.
+    Kinds of failure: see `ImageError`.
     """
     images = []
     for relative in paths:
         try:
-            path = resolve_image(root, relative)
+            path = resolve_image(root, relative, may_link_out=may_link_out)
         except ImageError as error:
             return error.failure
         if failure := check_image(path):

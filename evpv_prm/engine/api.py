@@ -1,4 +1,4 @@
-"""The engine for any OpenAI-compatible endpoint, over HTTP."""
+"""The engine for any OpenAI-compatible endpoint, and for the envelope dialect, over HTTP."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from evpv_prm.engine.chat_completions import (
     parse_completion,
     request_body,
 )
+from evpv_prm.engine.envelope import envelope_body, parse_envelope
 from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.errors import UserError
 
@@ -55,14 +56,17 @@ class _AttemptError(Exception):
         self.retry_after = retry_after
 
 
-class _Bearer(AuthBase):
+class _Key(AuthBase):
     """Sends the key, if any; as `auth` it also keeps requests from taking one out of ~/.netrc."""
 
-    def __init__(self, key: str | None) -> None:
+    def __init__(self, key: str | None, dialect: str) -> None:
         self._key = key
+        self._dialect = dialect
 
     def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._key:
+        if self._key and self._dialect == "envelope":
+            prepared.headers["token"] = self._key
+        elif self._key:
             prepared.headers["Authorization"] = f"Bearer {self._key}"
         return prepared
 
@@ -90,6 +94,8 @@ def _read_key(variable: str | None) -> str | None:
 class ApiEngine:
     """Sends each request to `BASE_URL/chat/completions`, several at once.
 
+    In the envelope dialect the address is `BASE_URL` itself.
+
     Connection errors, timeouts and the statuses 408, 429 and 5xx are tried again after a growing,
     jittered wait that is no shorter than the server's Retry-After. What still fails is a `Failure`
     of its request: "http_STATUS", "timeout", "connection", "invalid_reply", "truncated", "refused",
@@ -106,8 +112,9 @@ class ApiEngine:
         """
         self._model = model
         self._options = options = model.api
-        self._url = f"{model.base_url}/chat/completions"
-        self._auth = _Bearer(_read_key(model.api_key_env))
+        self._is_envelope = options.dialect == "envelope"
+        self._url = f"{model.base_url}{'' if self._is_envelope else '/chat/completions'}"
+        self._auth = _Key(_read_key(model.api_key_env), options.dialect)
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_maxsize=model.concurrency)
         self._session.mount("http://", adapter)
@@ -190,13 +197,7 @@ class ApiEngine:
     def _answer(self, request: Request) -> Result:
         options = self._options
         try:
-            body = request_body(
-                request,
-                model=self._model.model,
-                structured_outputs=options.structured_outputs,
-                logprobs=options.logprobs,
-                extra_body=options.extra_body,
-            )
+            body = self._body(request)
         except UnreadableImageError as error:
             return Failure("unreadable_image", str(error))
         try:
@@ -205,9 +206,23 @@ class ApiEngine:
             if error.failure.kind == "connection":
                 self._count_unanswered(error.failure.detail)
             return error.failure
+        if response.status_code == 200 and self._is_envelope:
+            return parse_envelope(response.content)
         if response.status_code == 200:
             return parse_completion(response.content, request, logprobs=options.logprobs)
         return Failure(f"http_{response.status_code}", self._message(response))
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        model, options = self._model.model, self._options
+        if self._is_envelope:
+            return envelope_body(request, model=model, extra_body=options.extra_body)
+        return request_body(
+            request,
+            model=model,
+            structured_outputs=options.structured_outputs,
+            logprobs=options.logprobs,
+            extra_body=options.extra_body,
+        )
 
     def _post(self, body: bytes, stage: str) -> requests.Response:
         """Make one attempt and return an answer that is final for this request.

@@ -38,7 +38,7 @@ def request_body(
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": model,
-        "messages": _messages(request),
+        "messages": render_messages(request),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -56,10 +56,11 @@ def request_body(
     return body | _constraint(request, structured_outputs) | dict(extra_body)
 
 
-def _messages(request: Request) -> list[dict[str, Any]]:
+def render_messages(request: Request) -> list[dict[str, Any]]:
     """Put each image where its IMAGE part stands.
 
     Raises:
+        UnreadableImageError: one of the images cannot be sent.
         ValueError: there are more IMAGE parts than images, or fewer.
     """
     images = iter(request.images)
@@ -106,11 +107,13 @@ def _constraint(request: Request, structured_outputs: StructuredOutputs) -> dict
     return {}
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a reply: unknown fields are passed over, no type is bent."""
+
     model_config = ConfigDict(strict=True)
 
 
-class _TokenLogprob(_Part):
+class _TokenLogprob(Part):
     token: str
     logprob: float
 
@@ -124,32 +127,32 @@ class _Position(_TokenLogprob):
         return {self.token: self.logprob} | {top.token: top.logprob for top in likeliest_last}
 
 
-class _Logprobs(_Part):
+class _Logprobs(Part):
     content: list[_Position] | None = None
 
 
-class _Message(_Part):
+class _Message(Part):
     content: str | None = None
     refusal: str | None = None
 
 
-class _Choice(_Part):
+class _Choice(Part):
     message: _Message
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
 
 
-class _PromptDetails(_Part):
+class _PromptDetails(Part):
     cached_tokens: int | None = None
 
 
-class _Usage(_Part):
+class _Usage(Part):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
 
 
-class _Completion(_Part):
+class _Completion(Part):
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
 
@@ -164,6 +167,13 @@ class _Completion(_Part):
         )
 
 
+def invalid_reply(error: ValidationError) -> Failure:
+    """Return the failure of a reply whose body is not what the protocol says."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return Failure("invalid_reply", f"{where}: {first['msg']}" if where else first["msg"])
+
+
 def parse_completion(content: bytes, request: Request, *, logprobs: bool) -> Result:
     """Read the body of a reply with status 200.
 
@@ -172,9 +182,7 @@ def parse_completion(content: bytes, request: Request, *, logprobs: bool) -> Res
     try:
         completion = _Completion.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Failure("invalid_reply", f"{where}: {first['msg']}" if where else first["msg"])
+        return invalid_reply(error)
     choice = completion.choices[0]
     text = choice.message.content
     if choice.finish_reason == "length" and text not in (request.choices or ()):

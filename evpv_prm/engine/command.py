@@ -29,16 +29,20 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--store", type=Path, default=Path("results/store"), metavar="DIR",
         help="folder of the response store, shared by all commands (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--seed", type=_seed, default=20260130, metavar="N",
-        help="seed of all sampling; the same seed gives the same replies (default: %(default)s)",
-    )  # fmt: skip
+    add_seed_option(parser)
     parser.add_argument(
         "--max-failures", type=_fraction, default=0.05, metavar="FRACTION",
-        help="largest fraction of failed candidates with which output is written "
-        "(default: %(default)s)",
+        help="largest fraction of failures with which output is written (default: %(default)s)",
     )  # fmt: skip
     add_options(parser, Model)
+
+
+def add_seed_option(parser: argparse.ArgumentParser) -> None:
+    """Add --seed for a command that may do without a model; `add_engine_options` has it too."""
+    parser.add_argument(
+        "--seed", type=_seed, default=20260130, metavar="N",
+        help="seed of all sampling; the same seed gives the same output (default: %(default)s)",
+    )  # fmt: skip
 
 
 def _seed(word: str) -> int:
@@ -97,11 +101,11 @@ def progress(total: int, label: str) -> Callable[[int, Result], None]:
     return count
 
 
-def check_failures(failed: int, candidates: int, allowed: float) -> int:
-    """Return the exit status for failed candidates; above the allowed fraction, say so."""
-    if candidates and failed / candidates > allowed:
+def check_failures(failed: int, total: int, allowed: float, items: str = "candidates") -> int:
+    """Return the exit status for failed items; above the allowed fraction, say so."""
+    if total and failed / total > allowed:
         print(
-            f"error: {failed} of {candidates} candidates failed, more than --max-failures "
+            f"error: {failed} of {total} {items} failed, more than --max-failures "
             f"{allowed:g}; nothing was written, the good replies are stored",
             file=sys.stderr,
         )

@@ -29,6 +29,7 @@ def engine_identity(model: Model) -> dict[str, Any]:
             "backend": "api",
             "base_url": model.base_url,
             "model": model.model,
+            "dialect": model.api.dialect,
             "structured_outputs": model.api.structured_outputs,
             "logprobs": model.api.logprobs,
             "extra_body": model.api.extra_body,

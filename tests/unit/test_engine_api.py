@@ -274,6 +274,42 @@ def test_usage_may_be_missing_and_bodies_long() -> None:
     assert reply == Reply(long)
 
 
+# The envelope
+
+
+def enveloped(message: object) -> Answer:
+    return Answer({"success": True, "data": {"message": message}})
+
+
+def test_the_envelope_dialect_has_its_own_body_header_and_address(tmp_path: Path) -> None:
+    PillowImage.new("RGB", (4, 4)).save(tmp_path / "a.jpg")
+    asked = request("Why?", Image(tmp_path / "a.jpg"), json_schema=SCHEMA)
+    options = {"dialect": "envelope", "structured_outputs": "none", "extra_body": {"app": "x"}}
+    [reply], calls = ask([Answer(b"", 503), enveloped("fine")], asked, **options)
+    assert reply == Reply("fine")
+    assert len(calls) == 2
+    call = calls[1]
+    assert call.path == "/v1"
+    assert call.headers["token"] == KEY
+    assert call.headers["X-EVPV-Stage"] == "judge"
+    assert "Authorization" not in call.headers
+    [message] = call.body.pop("prompt")
+    assert [part["type"] for part in message["content"]] == ["image_url", "text"]
+    assert message["content"][0]["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    params = {"temperature": 0.5, "top_p": 0.9, "max_tokens": 16}
+    assert call.body == {"model": "m", "params": params, "app": "x"}
+
+
+@pytest.mark.parametrize(
+    "answer", [enveloped(None), enveloped({"a": 1}), Answer({"data": None}), completion("fine")]
+)
+def test_an_envelope_without_a_text_is_a_failure(answer: Answer) -> None:
+    [failure], _ = ask([answer], dialect="envelope", structured_outputs="none")
+    assert isinstance(failure, Failure)
+    assert failure.kind == "invalid_reply"
+    assert "data" in failure.detail
+
+
 # What is tried again
 
 
@@ -631,6 +667,8 @@ def test_only_what_decides_replies_is_part_of_the_identity() -> None:
     }.items():
         assert identity(**{field: value}) != identity()
     assert identity(base_url="http://h/v1/") == identity()
+    plain = {"structured_outputs": "none"}
+    assert identity(**plain, dialect="envelope") != identity(**plain)
     assert identity() == identity(
         concurrency=1, timeout_s=1, attempts=1, backoff_s=9, api_key_env="EVPV_TEST_KEY"
     )
@@ -651,6 +689,9 @@ def test_only_what_decides_replies_is_part_of_the_identity() -> None:
         {"backoff_s": 0},
         {"structured_outputs": "guided"},
         {"extra_body": {"temperature": 1}},
+        {"dialect": "envelope"},
+        {"dialect": "envelope", "structured_outputs": "none", "logprobs": True},
+        {"dialect": "envelope", "structured_outputs": "none", "extra_body": {"params": {}}},
         {"unknown": 1},
     ],
 )

@@ -1,0 +1,192 @@
+"""Plausible errors in image descriptions, put in by fixed rules.
+
+Four kinds of words are changed: numbers, relations (words with an opposite), labels (names of
+points made of capital letters) and counts (number words). What is changed and into what follows
+from a key and a seed alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from evpv_prm.engine.base import Failure
+from evpv_prm.parsing import parse_object
+
+OPPOSITES = (
+    ("left", "right"), ("leftmost", "rightmost"), ("above", "below"), ("top", "bottom"),
+    ("upper", "lower"), ("inside", "outside"), ("parallel", "perpendicular"),
+    ("horizontal", "vertical"), ("horizontally", "vertically"), ("longer", "shorter"),
+    ("longest", "shortest"), ("taller", "shorter"), ("larger", "smaller"), ("bigger", "smaller"),
+    ("largest", "smallest"), ("greater", "less"), ("higher", "lower"), ("highest", "lowest"),
+    ("wider", "narrower"), ("more", "fewer"), ("most", "fewest"), ("maximum", "minimum"),
+    ("increasing", "decreasing"), ("increases", "decreases"), ("rising", "falling"),
+    ("acute", "obtuse"), ("clockwise", "counterclockwise"), ("inscribed", "circumscribed"),
+    ("solid", "dashed"), ("equal", "unequal"), ("before", "after"), ("shaded", "unshaded"),
+    ("filled", "empty"), ("open", "closed"), ("interior", "exterior"), ("convex", "concave"),
+    ("positive", "negative"), ("diameter", "radius"), ("tangent", "secant"),
+)  # fmt: skip
+"""Relations and comparatives with what takes their place."""
+
+COUNTS = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve",
+)  # fmt: skip
+
+_RELATIONS = {second: first for first, second in reversed(OPPOSITES)} | dict(OPPOSITES)
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_PATTERNS = {
+    "number": re.compile(r"(?<![\w.,])[0-9]+(?:\.[0-9]+)?(?!\d|[.,]\d|(?:D|st|nd|rd|th)\b)"),
+    "relation": re.compile(rf"\b(?:{'|'.join(_RELATIONS)})\b", re.IGNORECASE),
+    # "A" and "I" alone are words as well; so are most names longer than a polygon's.
+    "label": re.compile(r"(?<![\w'])(?:[B-HJ-Z]|[A-Z]{2,5})(?![\w'])"),
+    "count": re.compile(rf"\b(?:{'|'.join(COUNTS)})\b", re.IGNORECASE),
+}
+
+
+@dataclass(frozen=True)
+class Error:
+    """One wrong word: its kind, the words that stood there, and those that do now."""
+
+    kind: str
+    original: str
+    replacement: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return the error as a JSON object."""
+        return {"kind": self.kind, "original": self.original, "replacement": self.replacement}
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A description with errors, which are in the order of the text."""
+
+    text: str
+    errors: tuple[Error, ...]
+
+
+def corrupt(description: str, key: str, seed: int, max_errors: int) -> Corruption | None:
+    """Put 1 to `max_errors` errors into a description; None if it has nothing to change.
+
+    The kinds take turns in a drawn order, so that a description full of numbers gets other errors
+    too. The text always differs from the description.
+    """
+    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
+    draw = random.Random(int.from_bytes(digest))
+    sites = {kind: _sites(kind, description) for kind in _PATTERNS}
+    kinds = [kind for kind in sites if sites[kind]]
+    if not kinds:
+        return None
+    draw.shuffle(kinds)
+    wanted = draw.randint(1, max_errors)
+    chosen: list[tuple[re.Match[str], str]] = []
+    while kinds and len(chosen) < wanted:
+        kind = kinds.pop(0)
+        site = sites[kind].pop(draw.randrange(len(sites[kind])))
+        chosen.append((site, kind))
+        if sites[kind]:
+            kinds.append(kind)
+    text, end, errors = "", 0, []
+    for site, kind in sorted(chosen, key=lambda entry: entry[0].start()):
+        replacement = _CHANGES[kind](site[0], description, draw)
+        errors.append(Error(kind, site[0], replacement))
+        text += description[end : site.start()] + replacement
+        end = site.end()
+    return Corruption(text + description[end:], tuple(errors))
+
+
+class _NoiseError(BaseModel):
+    kind: Literal["number", "relation", "label", "count"]
+    original: str = Field(min_length=1)
+    replacement: str = Field(min_length=1)
+
+
+class _Noise(BaseModel):
+    errors: list[_NoiseError] = Field(min_length=1)
+    image_description: str
+
+
+def parse_noise(text: str, chosen: str, max_errors: int) -> Corruption | Failure:
+    """Read a model's {"errors", "image_description"} and hold it against the right description.
+
+    Kinds of failure: "invalid_json"; "invalid_noise" (a missing or wrong field, too many errors, or
+    one that does not say what stood in the right text and what stands in the wrong one);
+    "unchanged".
+    """
+    value = parse_object(text)
+    if isinstance(value, Failure):
+        return value
+    try:
+        noise = _Noise.model_validate(value)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return Failure("invalid_noise", f"{where}: {first['msg']}", text)
+    rejected = noise.image_description.strip()
+    if not rejected or rejected.split() == chosen.split():
+        return Failure("unchanged", text=text)
+    if len(noise.errors) > max_errors:
+        return Failure("invalid_noise", f"expected at most {max_errors} errors", text)
+    errors = tuple(Error(e.kind, e.original, e.replacement) for e in noise.errors)
+    for error in errors:
+        is_told = error.original in chosen and error.replacement in rejected
+        if not is_told or error.original == error.replacement:
+            return Failure("invalid_noise", f"error {error.to_json()}", text)
+    return Corruption(rejected, errors)
+
+
+def _sites(kind: str, description: str) -> list[re.Match[str]]:
+    """Find what can be changed; no two kinds share a word."""
+    found = _PATTERNS[kind].finditer(description)
+    words = _RELATIONS.keys() | set(COUNTS)
+    return [match for match in found if kind != "label" or match[0].lower() not in words]
+
+
+def _other_number(word: str, _description: str, draw: random.Random) -> str:
+    """Misread a number by a little, or double it, with as many decimals."""
+    decimals = len(word.partition(".")[2])
+    value = int(word.replace(".", ""))  # in units of the last decimal
+    changed = draw.choice([value + 1, value + 2, 2 * value + 1, max(value - 1, 0), 10 * value + 5])
+    if changed == value:  # 0 cannot be lowered
+        changed = value + 1
+    digits = str(changed).rjust(decimals + 1, "0")
+    return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
+
+
+def _other_relation(word: str, _description: str, _draw: random.Random) -> str:
+    return _in_case_of(word, _RELATIONS[word.lower()])
+
+
+def _other_label(word: str, description: str, draw: random.Random) -> str:
+    """Change one letter of a label to one that the description names elsewhere, if there is one."""
+    labels = _sites("label", description)
+    named = sorted({letter for label in labels for letter in label[0]} - set(word))
+    others = named or [letter for letter in _ALPHABET if letter not in word]
+    place = draw.randrange(len(word))
+    return word[:place] + draw.choice(others) + word[place + 1 :]
+
+
+def _other_count(word: str, _description: str, draw: random.Random) -> str:
+    index = COUNTS.index(word.lower())
+    near = [n for n in (index - 1, index + 1, index + 2) if 0 <= n < len(COUNTS)]
+    return _in_case_of(word, COUNTS[draw.choice(near)])
+
+
+def _in_case_of(word: str, other: str) -> str:
+    if word.isupper():
+        return other.upper()
+    return other.capitalize() if word[0].isupper() else other
+
+
+_CHANGES: dict[str, Callable[[str, str, random.Random], str]] = {
+    "number": _other_number,
+    "relation": _other_relation,
+    "label": _other_label,
+    "count": _other_count,
+}

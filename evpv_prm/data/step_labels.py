@@ -1,0 +1,116 @@
+"""The teacher's judgements of solution steps: read, and held against the record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from evpv_prm.data.pair_records import Label, PairRecord
+from evpv_prm.engine.base import Failure
+from evpv_prm.parsing import parse_object
+from evpv_prm.prompts import CATEGORIES, SUBCATEGORIES
+
+_STEP_NUMBER = re.compile(r"step\s*\d+\s*[:.)]?", re.IGNORECASE)
+_LAYOUT = re.compile(r"[\s*#_]+")
+
+
+def _verdict(value: int) -> int:
+    if value not in (1, -1):
+        raise ValueError(f"{value}: expected 1 or -1")
+    return value
+
+
+def _one_of(names: Sequence[str]) -> AfterValidator:
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in names:
+            raise ValueError(f"{value!r}: expected one of {', '.join(names)}, or null")
+        return value
+
+    return AfterValidator(check)
+
+
+class StepResult(BaseModel):
+    """The judgement of one step, numbered from 1."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    step: int
+    score: Annotated[int, AfterValidator(_verdict)]
+    category: Annotated[str | None, _one_of(CATEGORIES)]
+    subcategory: Annotated[str | None, _one_of(SUBCATEGORIES)] = None
+
+
+class _TeacherSteps(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    Solution_steps: list[str]
+    step_judge_result: list[StepResult]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A solution's steps and a result for each."""
+
+    steps: tuple[str, ...]
+    results: tuple[StepResult, ...]
+
+    def results_json(self) -> list[dict[str, Any]]:
+        """Return the results as JSON objects."""
+        return [result.model_dump() for result in self.results]
+
+
+def parse_judgement(text: str, record: PairRecord) -> Judgement | Failure:
+    """Read {"Solution_steps", "step_judge_result"} and hold it against the record.
+
+    Kinds of failure: "invalid_json"; "invalid_steps" (a missing or wrong field, or not one result
+    a step in order); "invalid_category" (a right step with a category, a wrong one without, or a
+    sub-category that does not belong); "changed_steps" (not the record's text, but for white space
+    and layout); "contradicts_label" (a wrong step in a solution labelled "+", or none in one
+    labelled "-").
+    """
+    value = parse_object(text)
+    if isinstance(value, Failure):
+        return value
+    try:
+        reply = _TeacherSteps.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        return Failure("invalid_steps", f"{where}: {problem['msg']}", text)
+    results = tuple(reply.step_judge_result)
+    steps = tuple(step.strip() for step in reply.Solution_steps)
+    numbers = [result.step for result in results]
+    if not steps or not all(steps) or numbers != list(range(1, len(steps) + 1)):
+        return Failure("invalid_steps", f"{len(steps)} steps, results for {numbers}", text)
+    if problem_step := next((r for r in results if not _has_fitting_category(r)), None):
+        return Failure("invalid_category", f"step {problem_step.step}", text)
+    if not _agree(steps, record):
+        return Failure("changed_steps", "the steps are not the record's", text)
+    if not _fits_label([result.score for result in results], record.label):
+        return Failure("contradicts_label", f"the solution is labelled {record.label}", text)
+    return Judgement(steps if record.step_labels is None else record.steps, results)
+
+
+def _has_fitting_category(result: StepResult) -> bool:
+    if (result.category is None) != (result.score == 1):
+        return False
+    return (result.subcategory is not None) == (result.category == CATEGORIES[0])
+
+
+def _fits_label(scores: Sequence[int], label: Label) -> bool:
+    return (-1 not in scores) == (label == "+")
+
+
+def _agree(steps: Sequence[str], record: PairRecord) -> bool:
+    """Compare step by step; a solution that is not divided has only its whole text."""
+    if record.step_labels is None:
+        return "".join(map(_bare, steps)) == "".join(map(_bare, record.steps))
+    return list(map(_bare, steps)) == list(map(_bare, record.steps))
+
+
+def _bare(step: str) -> str:
+    return _LAYOUT.sub("", _STEP_NUMBER.sub("", step)).casefold()
