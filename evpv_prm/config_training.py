@@ -19,7 +19,7 @@ class Training(Section):
     adapter: Literal["best", "last"] = Field(
         "last", description="Which checkpoint is kept; best: the lowest loss on the validation data"
     )
-    num_train_epochs: float = Field(1, gt=0, description="Passes over the data")
+    num_train_epochs: float = Field(1.0, gt=0, description="Passes over the data")
     per_device_train_batch_size: int = Field(1, ge=1, description="Samples a device and step")
     per_device_eval_batch_size: int = Field(1, ge=1, description="Validation samples a device")
     gradient_accumulation_steps: int = Field(

@@ -100,13 +100,16 @@ def training_command(
     argv = [
         *_launcher(plan, port),
         *(("swift.cli.rlhf", "--rlhf_type", "dpo") if dpo else ("swift.cli.sft",)),
-        *_model_flags(base),
+        *(*_model_flags(base), "--check_model", "false"),
         *("--dataset", str(train)),
         *(("--val_dataset", str(validation)) if validation else ()),
         *("--eval_strategy", "steps" if validation else "no"),
         *("--split_dataset_ratio", "0"),
         *("--tuner_type", "lora"),
         *(word for name, value in plan.flags.items() for word in (f"--{name}", _word(value))),
+        # Else ms-swift computes in half precision where float32 is asked for.
+        *("--fp16", _word(plan.flags["torch_dtype"] == "float16")),
+        *("--bf16", _word(plan.flags["torch_dtype"] == "bfloat16")),
         *("--seed", str(plan.settings.seed), "--data_seed", str(plan.settings.seed)),
         # Else a sample that cannot be encoded is silently replaced by a random other one.
         *("--strict", "true"),
@@ -119,20 +122,23 @@ def training_command(
         **_environment(base, plan.hardware.devices),
         "IMAGE_MAX_TOKEN_NUM": str(plan.settings.max_image_tokens),
         "PYTORCH_ALLOC_CONF": "expandable_segments:True",
-        "HF_DATASETS_CACHE": str(checkpoints.parent / "datasets"),
+        "MODELSCOPE_CACHE": str(checkpoints.parent / "cache"),
         "MASTER_PORT": str(port),  # a single process opens it too
     }
     return Invocation(argv, environment)
 
 
 def merge_command(base: BaseModel, adapter: Path, output: Path) -> Invocation:
-    """Return the command that merges an adapter into its base model, on the CPU."""
+    """Return the command that merges an adapter into its base model, on the CPU.
+
+    `output` must not exist: ms-swift leaves a folder that is there as it is, and ends well.
+    """
     argv = [
         *(sys.executable, "-m", "swift.cli.export"),
         *_model_flags(base),
         *("--adapters", str(adapter), "--load_args", "false"),
         *("--merge_lora", "true", "--safe_serialization", "true", "--device_map", "cpu"),
-        *("--output_dir", str(output), "--exist_ok", "true"),
+        *("--output_dir", str(output)),
     ]
     return Invocation(argv, _environment(base, ()))
 
@@ -152,7 +158,7 @@ def _model_flags(base: BaseModel) -> list[str]:
     return [
         *("--model", base.name),
         *(("--model_revision", base.revision) if base.revision else ()),
-        *("--template", TEMPLATE, "--check_model", "false"),
+        *("--template", TEMPLATE),
     ]
 
 

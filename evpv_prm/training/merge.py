@@ -48,6 +48,7 @@ def merge(base: BaseModel, adapter: Path, output: Path) -> None:
             f"{trained['base']['model']}"
         )
     with atomic_directory(output, MANIFEST) as folder:
+        folder.rmdir()
         invocation = merge_command(base, adapter, folder)
         logger.info("%s", shlex.join(invocation.argv))
         status = run_program(invocation, grace_s=1)
