@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from evpv_prm.cli import run
-from evpv_prm.config_training import VisionDpo
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json, write_rows
 from evpv_prm.training import merge
@@ -21,7 +20,7 @@ from evpv_prm.training.command import Invocation
 from evpv_prm.training.data import DpoRow, SftRow, training_rows
 from evpv_prm.training.image_tokens import image_token_problem
 from evpv_prm.training.main import dpo_vision, sft_step_judge, sft_vision
-from evpv_prm.training.process import StoppedError, run_program
+from evpv_prm.training.process import run_program
 
 ROW = {
     "messages": [
