@@ -170,24 +170,35 @@ def test_trainer_killed_outright_goes_on_to_the_same_adapter(
     assert adapter(output) == adapter(sft)
 
 
-def test_stopped_dpo_goes_on_to_the_same_adapter(
+def test_killed_and_stopped_dpo_goes_on_to_the_same_adapter(
     models: Path, data: Path, images: Path, tmp_path: Path
 ) -> None:
-    whole, stopped = tmp_path / "whole/adapter", tmp_path / "stopped/adapter"
-    finish(training("dpo_vision", models / "qwen25vl", data, images, whole, "--adapter", "best"))
+    whole, disturbed = tmp_path / "whole/adapter", tmp_path / "disturbed/adapter"
+
+    def go(output: Path) -> subprocess.Popen[str]:
+        return training("dpo_vision", models / "qwen25vl", data, images, output, "--adapter=best")
+
+    finish(go(whole))
     log = [json.loads(line) for line in (whole / "logging.jsonl").read_text().splitlines()]
     assert any("rewards/margins" in row for row in log)
-    best = json.loads((whole / "train.json").read_text())
+    kept = json.loads((whole / "train.json").read_text())["adapter"]["checkpoint"]
     losses = {row["step"]: row["eval_loss"] for row in log[-1]["log_history"] if "eval_loss" in row}
-    assert best["adapter"]["checkpoint"] == f"checkpoint-{min(losses, key=losses.__getitem__)}"
+    assert kept == f"checkpoint-{min(losses, key=losses.__getitem__)}"
 
-    process = training("dpo_vision", models / "qwen25vl", data, images, stopped)
-    wait_for_step(process, stopped, 5)
+    process = go(disturbed)
+    wait_for_step(process, disturbed, 2)
     process.terminate()
     process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
-    finish(training("dpo_vision", models / "qwen25vl", data, images, stopped, "--adapter", "best"))
-    assert adapter(stopped) == adapter(whole)
+
+    process = go(disturbed)
+    wait_for_step(process, disturbed, 7)
+    for pid in [process.pid, *trainers(disturbed)]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+    finish(go(disturbed))
+    assert adapter(disturbed) == adapter(whole)
 
 
 def test_merged_model_is_the_base_changed_by_the_adapter(
