@@ -46,10 +46,10 @@ class StoppedError(Exception):
 def run_program(invocation: Invocation, *, grace_s: float, inherited: Sequence[int] = ()) -> int:
     """Run a program to its end and return its exit status; negative: a signal ended it.
 
-    SIGTERM and SIGINT to this process become SIGTERM to the program alone, not to its group: its
-    helpers would die of it while it still needs them to save. What is left of the group after
-    `grace_s` seconds, or after the program's end, is killed. If this process dies, the program
-    gets SIGTERM too (Linux).
+    SIGTERM and SIGINT to this process become SIGTERM to the program alone, not to its group, where
+    they would end helpers that it still needs to save. What is left of the group after `grace_s`
+    seconds, or after the program's end, is killed. If this process dies, the program gets SIGTERM
+    too (Linux).
 
     Args:
         invocation: what to run; its output goes to standard error.

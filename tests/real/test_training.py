@@ -70,7 +70,7 @@ def training(
         *("--train", data / "train.jsonl", "--validation", data / "validation.jsonl"),
         *("--learning-rate", "1e-3", "--gradient-accumulation-steps", "1", "--logging-steps", "1"),
         *("--save-steps", str(SAVE_STEPS), "--eval-steps", str(SAVE_STEPS)),
-        *("--max-length", "1024", "--dataset-num-proc", "1", "--dataloader-num-workers", "0"),
+        *("--max-length", "1024", "--dataset-num-proc", "1", "--dataloader-num-workers", "1"),
         *options,
     )
 
@@ -141,7 +141,8 @@ def test_killed_and_stopped_training_goes_on_to_the_same_adapter(
 
     process = go()
     wait_for_step(process, output, 8)
-    process.terminate()
+    for pid in [process.pid, *trainers(output)]:  # as a scheduler does
+        os.kill(pid, signal.SIGTERM)
     _, log = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM, log
     assert "going on from" in log

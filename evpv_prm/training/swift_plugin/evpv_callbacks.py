@@ -10,6 +10,9 @@ weights. This one is saved between two steps.
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
+import os
 import signal
 from collections.abc import Mapping
 from types import FrameType
@@ -29,6 +32,10 @@ class EvpvCallback(TrainerCallback):  # type: ignore[misc]  # ms-swift has no ty
         super().__init__(args, trainer)
         self._stop = False
         signal.signal(signal.SIGTERM, self._request_stop)
+        # A scheduler, and torchrun, signal the processes that load samples too: they would die,
+        # and the step with them.
+        os.register_at_fork(after_in_child=_block_sigterm)
+        atexit.register(_end_helpers)
 
     def _request_stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stop = True
@@ -55,6 +62,20 @@ class EvpvCallback(TrainerCallback):  # type: ignore[misc]  # ms-swift has no ty
         if stop:
             control.should_save = True
             control.should_training_stop = True
+
+
+def _block_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _end_helpers() -> None:
+    """End the processes that load samples, for which multiprocessing would wait in vain.
+
+    It would send them SIGTERM. Registered last, this function runs before that.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes their end for a failure
+    for helper in multiprocessing.active_children():
+        helper.kill()
 
 
 callbacks_map["evpv"] = EvpvCallback
