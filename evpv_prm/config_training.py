@@ -119,3 +119,21 @@ class VisionDpo(Training):
         False, description="Prepare the data once and take it from the cache when going on"
     )
     dataset_num_proc: int = Field(1, ge=1, description="Processes that prepare the data")
+
+
+class Trainings(Section):
+    """The trainings, one after the other: vision SFT, DPO if wanted, step-judge SFT."""
+
+    base: str = Field(
+        "data/models/Qwen2.5-VL-7B-Instruct",
+        min_length=1,
+        description="Model to begin with: a checkpoint folder or a hub name",
+    )
+    base_revision: str | None = Field(
+        None, description="Revision of a hub model; null: its default"
+    )
+    gpus: int = Field(4, ge=0, description="GPUs of a training")
+    with_dpo: bool = Field(False, description="Put the DPO between the two fine-tunings")
+    vision_sft: VisionSft = Field(VisionSft(), description="Vision SFT")
+    vision_dpo: VisionDpo = Field(VisionDpo(), description="Vision DPO")
+    step_judge_sft: StepJudgeSft = Field(StepJudgeSft(), description="Step-judge SFT")

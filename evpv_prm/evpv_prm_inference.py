@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evpv_prm import cli, parsing, prompts
-from evpv_prm.config import Decoding, Scoring
+from evpv_prm.config import Scoring
 from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Sampling, Stage
 from evpv_prm.engine.command import add_engine_options, check_failures, open_engine, progress
@@ -25,6 +25,7 @@ from evpv_prm.options import add_options, read_options
 from evpv_prm.prompts import Prompt
 from evpv_prm.records import Candidate, CandidateRecord, Evaluation
 from evpv_prm.reward import checklist, gate
+from evpv_prm.section import Decoding
 
 ParsedT = TypeVar("ParsedT")
 

@@ -7,7 +7,22 @@ import sys
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
-from evpv_prm.workflow import code_digest, model_files, question_files
+from evpv_prm.workflow import (
+    MANIFEST,
+    MODELS,
+    annotation_files,
+    checkpoint_files,
+    code_digest,
+    model_files,
+    question_files,
+)
+
+# Jobs run the code of this repository, wherever Snakemake was started. As variables, these paths
+# are no part of a rule: moving the repository makes nothing run again.
+os.environ["SCRIPTS"] = os.path.join(str(workflow.basedir), "scripts")
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])
+)
 
 
 def or_stop(function, *arguments):
@@ -33,6 +48,7 @@ workflow.register_resource("checked_inputs", CHECKED)
 wildcard_constraints:
     benchmark="|".join(map(re.escape, CONFIG.benchmarks)),
     policy="|".join(map(re.escape, CONFIG.policies)),
+    download="|".join(map(re.escape, CONFIG.downloads)) or "(?!)",
 
 
 scattergather:
