@@ -14,10 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
+
 from evpv_prm import cli, parsing, prompts
 from evpv_prm.config import Scoring
 from evpv_prm.data.images import load_images
-from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Sampling, Stage
+from evpv_prm.engine.base import (
+    Failure,
+    Image,
+    Reply,
+    Request,
+    Result,
+    Sampling,
+    Stage,
+    first_seed,
+)
 from evpv_prm.engine.command import add_engine_options, check_failures, open_engine, progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import read_records, write_rows
@@ -51,16 +62,22 @@ class Item:
 def request(
     stage: Stage, prompt: Prompt, images: Sequence[Image], decoding: Decoding, seed: int
 ) -> Request:
-    """Return the request for a verifier's prompt about these images."""
+    """Return the request for a verifier's prompt about these images.
+
+    It draws with a seed that follows from `seed` and what it asks: one seed for all would make
+    them draw alike, so that a verdict's luck is every verdict's.
+    """
+    shown = [images[i] for i in prompt.image_order]
+    asked = orjson.dumps([prompt.messages, [image.digest for image in shown]]).decode()
     return Request(
         stage=stage,
         messages=prompt.messages,
-        images=[images[i] for i in prompt.image_order],
+        images=shown,
         sampling=Sampling(
             temperature=decoding.temperature,
             top_p=decoding.top_p,
             max_tokens=decoding.max_tokens,
-            seed=seed,
+            seed=first_seed(seed, asked),
             top_logprobs=TOP_LOGPROBS if prompt.choices else 0,
         ),
         choices=prompt.choices,

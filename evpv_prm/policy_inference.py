@@ -8,7 +8,6 @@ with `error` and is never put to the model. The same seed gives the same candida
 
 from __future__ import annotations
 
-import hashlib
 import random
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from evpv_prm.answers.options import parse_options
 from evpv_prm.config import Candidates
 from evpv_prm.data.images import load_images
 from evpv_prm.data.questions import read_questions
-from evpv_prm.engine.base import Failure, Image, Request, Result, Sampling
+from evpv_prm.engine.base import Failure, Image, Request, Result, Sampling, first_seed
 from evpv_prm.engine.command import add_engine_options, check_failures, open_engine, progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import write_rows
@@ -29,13 +28,8 @@ from evpv_prm.records import Candidate, CandidateRecord, FailedCandidate, Questi
 
 
 def draw_sampling(options: Candidates, seed: int, pid: str, index: int) -> Sampling:
-    """Draw the sampling of candidate `index` (from 0) of a question.
-
-    No two candidates of a run share a seed: a question's seeds are consecutive, and questions are
-    2^6 apart by the hash of their pid.
-    """
-    digest = int.from_bytes(hashlib.sha256(f"{seed}/{pid}".encode()).digest()[:5])
-    candidate_seed = digest * 64 + index
+    """Draw the sampling of candidate `index` (from 0) of a question; see `first_seed`."""
+    candidate_seed = first_seed(seed, pid) + index
     uniform = random.Random(candidate_seed).uniform
     return Sampling(
         temperature=round(uniform(options.temperature_low, options.temperature_high), 4),

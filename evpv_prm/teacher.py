@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from evpv_prm.engine.base import Failure, Image, Reply, Request, Sampling, Stage
+from evpv_prm.engine.base import Failure, Image, Reply, Request, Sampling, Stage, first_seed
 from evpv_prm.engine.command import progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.prompts import Prompt
@@ -21,9 +20,8 @@ def teacher_request(
 ) -> Request:
     """Return the first request for a prompt about one image.
 
-    Its seed follows from `seed` and `key`; 64 attempts have seeds of their own.
+    Its seed follows from `seed` and `key`; see `first_seed`.
     """
-    digest = int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:5])
     return Request(
         stage=stage,
         messages=prompt.messages,
@@ -32,7 +30,7 @@ def teacher_request(
             temperature=decoding.temperature,
             top_p=decoding.top_p,
             max_tokens=decoding.max_tokens,
-            seed=digest * 64,
+            seed=first_seed(seed, key),
         ),
         json_schema=prompt.json_schema,
     )

@@ -62,6 +62,20 @@ class Sampling:
     top_logprobs: int = 0
 
 
+SEEDS_PER_KEY = 64
+"""Samples of one prompt that have seeds of their own."""
+
+
+def first_seed(seed: int, key: str) -> int:
+    """Return the first of the consecutive seeds that a prompt's samples draw with.
+
+    `key` names the prompt within a run whose seed is `seed`. Prompts lie `SEEDS_PER_KEY` seeds
+    apart by a hash, so that their draws are independent and follow from nothing but the arguments.
+    """
+    digest = int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:5])
+    return digest * SEEDS_PER_KEY
+
+
 @dataclass(frozen=True)
 class Request:
     """One chat completion.
