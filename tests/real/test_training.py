@@ -70,7 +70,7 @@ def training(
         *("--train", data / "train.jsonl", "--validation", data / "validation.jsonl"),
         *("--learning-rate", "1e-3", "--gradient-accumulation-steps", "1", "--logging-steps", "1"),
         *("--save-steps", str(SAVE_STEPS), "--eval-steps", str(SAVE_STEPS)),
-        *("--max-length", "1024", "--dataset-num-proc", "1", "--dataloader-num-workers", "1"),
+        *("--max-length", "1024", "--dataset-num-proc", "1", "--dataloader-num-workers", "0"),
         *options,
     )
 
@@ -141,8 +141,7 @@ def test_killed_and_stopped_training_goes_on_to_the_same_adapter(
 
     process = go()
     wait_for_step(process, output, 8)
-    for pid in [process.pid, *trainers(output)]:  # as a scheduler does
-        os.kill(pid, signal.SIGTERM)
+    process.terminate()
     _, log = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM, log
     assert "going on from" in log
@@ -177,7 +176,8 @@ def test_killed_and_stopped_dpo_goes_on_to_the_same_adapter(
     whole, disturbed = tmp_path / "whole/adapter", tmp_path / "disturbed/adapter"
 
     def go(output: Path) -> subprocess.Popen[str]:
-        return training("dpo_vision", models / "qwen25vl", data, images, output, "--adapter=best")
+        options = ("--adapter=best", "--dataloader-num-workers=1")
+        return training("dpo_vision", models / "qwen25vl", data, images, output, *options)
 
     finish(go(whole))
     log = [json.loads(line) for line in (whole / "logging.jsonl").read_text().splitlines()]
@@ -188,9 +188,12 @@ def test_killed_and_stopped_dpo_goes_on_to_the_same_adapter(
 
     process = go(disturbed)
     wait_for_step(process, disturbed, 2)
-    process.terminate()
+    for pid in [process.pid, *trainers(disturbed)]:  # as a scheduler does, loaders included
+        os.kill(pid, signal.SIGTERM)
     process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
+    assert trainers(disturbed) == []
+    assert any(disturbed.parent.glob("work/*/*/checkpoint-*/trainer_state.json"))
 
     process = go(disturbed)
     wait_for_step(process, disturbed, 7)
