@@ -5,18 +5,19 @@
 # Checkpoints stand in results/models/work/, which no rule declares: Snakemake deletes what a failed
 # job has declared, and then nothing could go on.
 
-TRAININGS = CONFIG.training
-BASE = checkpoint_files(CONFIG, TRAININGS.base)
+BASE = checkpoint_files(CONFIG, CONFIG.training.base)
 # The revision counts for a hub model alone; a folder that this pipeline made has none.
 REVISION = (
-    [f"--model-revision={TRAININGS.base_revision}"] if TRAININGS.base_revision else []
+    [f"--model-revision={CONFIG.training.base_revision}"]
+    if CONFIG.training.base_revision
+    else []
 )
 MERGED = f"{RESULTS}/models"
 # A verifier from elsewhere needs none of this.
 MAKES_VERIFIER = CONFIG.verifier.model == f"{MERGED}/verifier"
 STAGES = [
     "vision_sft",
-    *(["vision_dpo"] if TRAININGS.with_dpo else []),
+    *(["vision_dpo"] if CONFIG.training.with_dpo else []),
     "step_judge_sft",
 ]
 
@@ -44,14 +45,14 @@ rule train_vision_sft:
     threads: 16
     resources:
         checked_inputs=1,
-        gpu=TRAININGS.gpus,
+        gpu=CONFIG.training.gpus,
         mem_mb=128000,
         runtime=2880,
     params:
         script="sft_vision",
-        model=[f"--model={TRAININGS.base}", *REVISION],
+        model=[f"--model={CONFIG.training.base}", *REVISION],
         validation=validation_options,
-        options=render_options(TRAININGS.vision_sft),
+        options=render_options(CONFIG.training.vision_sft),
         code=code_digest("training.main", "training.swift_plugin.evpv_callbacks"),
     message:
         "Train the model to describe images"
@@ -78,7 +79,7 @@ rule merge_vision:
         mem_mb=64000,
         runtime=120,
     params:
-        model=[f"--model={TRAININGS.base}", *REVISION],
+        model=[f"--model={CONFIG.training.base}", *REVISION],
         code=code_digest("training.merge"),
     message:
         "Merge the adapter of {input.adapter}"
@@ -103,7 +104,7 @@ use rule train_vision_sft as train_dpo with:
         script="dpo_vision",
         model=lambda wildcards, input: f"--model={input.base}",
         validation=validation_options,
-        options=render_options(TRAININGS.vision_dpo),
+        options=render_options(CONFIG.training.vision_dpo),
         code=code_digest("training.main", "training.swift_plugin.evpv_callbacks"),
     message:
         "Train the model to prefer right descriptions"
@@ -124,7 +125,9 @@ use rule merge_vision as merge_dpo with:
         code=code_digest("training.merge"),
 
 
-JUDGE_BASE = rules.merge_dpo.output if TRAININGS.with_dpo else rules.merge_vision.output
+JUDGE_BASE = (
+    rules.merge_dpo.output if CONFIG.training.with_dpo else rules.merge_vision.output
+)
 
 
 use rule train_vision_sft as train_step_judge with:
@@ -143,7 +146,7 @@ use rule train_vision_sft as train_step_judge with:
         script="sft_step_judge",
         model=lambda wildcards, input: f"--model={input.base}",
         validation=validation_options,
-        options=render_options(TRAININGS.step_judge_sft),
+        options=render_options(CONFIG.training.step_judge_sft),
         code=code_digest("training.main", "training.swift_plugin.evpv_callbacks"),
     message:
         "Train the model to judge steps"

@@ -149,7 +149,7 @@ def _cut_off(value: Mapping[str, Any], draw: Random) -> str:
 
 
 def _misjudged(value: Mapping[str, Any], _draw: Random) -> str:
-    """Return results that contradict every label: a wrong step is called right, and the reverse."""
+    """Call wrong steps right and the reverse; of a wrong solution, its label does not tell."""
     if "step_judge_result" not in value:
         return json.dumps({})
     results = [
