@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +38,18 @@ def code_digest(*modules: str) -> str:
         digest.update(f"{file.relative_to(PACKAGE).as_posix()}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def job_environment(repository: Path | str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which a job finds the code of a repository.
+
+    As variables, these paths are no part of a rule: to move the repository makes nothing run again.
+    """
+    known = environ.get("PYTHONPATH")
+    return {
+        "SCRIPTS": f"{repository}/scripts",
+        "PYTHONPATH": f"{repository}{os.pathsep}{known}" if known else str(repository),
+    }
 
 
 def _file(module: str) -> Path:

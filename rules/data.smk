@@ -101,7 +101,7 @@ rule download_visualprm400k:
         runtime=2880,
     params:
         options=render_options(CONFIG.data_set.download),
-        folder=CONFIG.data_set.folder,
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
     message:
         "Fetch and unpack the labelled solutions"
     shell:
@@ -121,7 +121,7 @@ rule download_model:
         runtime=720,
     params:
         options=lambda wildcards: render_options(CONFIG.downloads[wildcards.download]),
-        folder=f"{MODELS}/{{download}}",
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
     message:
         "Fetch the model {wildcards.download}"
     shell:

@@ -3,44 +3,6 @@
 # {train,validation}.jsonl with data cards, and results/data/described/.
 
 TEACHER = CONFIG.teacher
-TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
-
-
-def truth():
-    """What the teacher of the demo knows; nothing for any other."""
-    is_asked = CONFIG.diagrams.teacher_error_rate is not None
-    return [f"{CONFIG.data_set.folder}/truth.jsonl"] if is_asked else []
-
-
-def teacher_beside():
-    """The words in front of a command that asks the teacher of the demo; none for any other."""
-    return [
-        word
-        for file in truth()
-        for word in (
-            *("python", "-m", "evpv_prm.diagrams.with_teacher", "--truth", file),
-            *("--error-rate", CONFIG.diagrams.teacher_error_rate, "--"),
-        )
-    ]
-
-
-def teacher_code(command):
-    """The digest of a command's code, with that of all that can answer it."""
-    server = ["diagrams.with_teacher"] if truth() else []
-    return code_digest(command, "engine.vllm", "engine.api", *server)
-
-
-def file_options(output):
-    """The flags for the training files that a rule writes."""
-    flags = ("--train", "--validation", "--card", "--card-markdown")
-    files = [next(f for f in output if f.endswith(name)) for name in TRAINING_FILES]
-    words = [word for pair in zip(flags, files, strict=True) for word in pair]
-    return [*words, *render_options(CONFIG.teacher_data.files)]
-
-
-def tokenizer_options(wildcards, input):
-    """The flag that counts lengths in tokens, where the base model is a folder."""
-    return [f"--tokenizer={CONFIG.training.base}"] if input.tokenizer else []
 
 
 rule describe_images:

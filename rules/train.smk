@@ -22,12 +22,6 @@ STAGES = [
 ]
 
 
-def validation_options(wildcards, input):
-    """The flag for the validation data, where some are held out."""
-    held_out = CONFIG.teacher_data.files.validation_fraction > 0
-    return [f"--validation={input.validation}"] if held_out else []
-
-
 rule train_vision_sft:
     input:
         base=BASE,

@@ -12,7 +12,14 @@ from evpv_prm import workflow
 from evpv_prm.config import Model, load_config
 from evpv_prm.data import download
 from evpv_prm.errors import UserError
-from evpv_prm.workflow import MANIFEST, annotation_files, checkpoint_files, code_digest, model_files
+from evpv_prm.workflow import (
+    MANIFEST,
+    annotation_files,
+    checkpoint_files,
+    code_digest,
+    job_environment,
+    model_files,
+)
 
 MODULES = {
     "__init__": "",
@@ -159,3 +166,8 @@ def test_a_data_set_that_a_rule_makes_is_not_looked_for() -> None:
         "results/visualprm/annotations",
         "results/visualprm/images",
     ]
+
+
+def test_jobs_find_the_code_of_the_repository_first() -> None:
+    assert job_environment("/code", {}) == {"SCRIPTS": "/code/scripts", "PYTHONPATH": "/code"}
+    assert job_environment("/code", {"PYTHONPATH": "/own"})["PYTHONPATH"] == "/code:/own"
