@@ -35,7 +35,6 @@ class Chain:
         )
         self.values["data_set"] = {"folder": "visualprm"}
         self.values["training"]["with_dpo"] = False
-        self.values["training"]["step_judge_sft"]["num_train_epochs"] = 0.5
 
     def configure(self) -> None:
         (self.folder / "experiment.yaml").write_text(yaml.safe_dump(self.values))
