@@ -27,15 +27,15 @@ def proxied(environ: Mapping[str, str], proxy: str) -> dict[str, str]:
 
 
 def run_command(words: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a command to its end, pass SIGTERM and SIGINT on to it, and return its status."""
+    """Run a command to its end, pass SIGTERM on to it, and return its status."""
     process = subprocess.Popen(words, env=dict(environ))
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         process.send_signal(number)
 
-    previous = {
-        number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    # A terminal sends SIGINT to the command as well, and a second one would cut its end short.
+    handlers = {signal.SIGTERM: pass_on, signal.SIGINT: lambda *_: None}
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         status = process.wait()
     finally:
