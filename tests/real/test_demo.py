@@ -21,7 +21,7 @@ def experiment() -> dict[str, object]:
     """The demo's experiment on two of its benchmarks, the one with two images among them."""
     values = yaml.safe_load((ROOT / "profiles/demo/experiment.yaml").read_text())
     values["diagrams"]["questions_per_datasource"] = 2
-    values["diagrams"]["training_questions_per_subset"] = 3
+    values["diagrams"]["training_questions_per_subset"] = 4
     values["benchmarks"] = {name: values["benchmarks"][name] for name in ("Lengths", "TwoDiagrams")}
     return dict(values)
 
