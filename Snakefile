@@ -1,5 +1,5 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
-# Targets: all (default), best_of_n, tables, figures. Rules live in rules/, logic in evpv_prm/.
+# Targets: all (default), data, models, best_of_n, tables, figures. Rules live in rules/, logic in evpv_prm/.
 
 from snakemake.utils import min_version
 
@@ -14,6 +14,8 @@ if not workflow.config_settings.configfiles:
 include: "rules/common.smk"
 include: "rules/diagrams.smk"
 include: "rules/data.smk"
+include: "rules/teacher.smk"
+include: "rules/train.smk"
 include: "rules/candidates.smk"
 include: "rules/verify.smk"
 include: "rules/report.smk"
@@ -21,6 +23,8 @@ include: "rules/report.smk"
 
 localrules:
     all,
+    data,
+    models,
     best_of_n,
     tables,
     figures,
@@ -33,6 +37,23 @@ rule all:
         rules.tabulate_best_of_n.output,
         rules.plot_bon_curves.output,
         rules.write_provenance.output,
+        [rules.check_leakage.output, rules.plot_training_curves.output]
+        if MAKES_VERIFIER
+        else [],
+
+
+rule data:
+    input:
+        rules.describe_images.output,
+        rules.build_step_judge_sft_data.output,
+        rules.build_dpo_data.output,
+        rules.check_leakage.output,
+
+
+rule models:
+    input:
+        rules.merge_step_judge.output,
+        rules.plot_training_curves.output,
 
 
 rule best_of_n:

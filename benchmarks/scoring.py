@@ -27,7 +27,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 
 from evpv_prm import prompts
-from evpv_prm.config import Decoding, JudgeDecoding, Model, Scoring, VllmOptions
+from evpv_prm.config import JudgeDecoding, Model, Scoring, VllmOptions
 from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import Failure, Request, text
 from evpv_prm.engine.store import ResponseStore, StoredEngine
@@ -35,6 +35,7 @@ from evpv_prm.engine.vllm import VllmEngine
 from evpv_prm.evpv_prm_inference import Item, candidate_requests, describe_request, request, score
 from evpv_prm.jsonl import write_rows
 from evpv_prm.records import Candidate, CandidateRecord
+from evpv_prm.section import Decoding
 
 # Wide enough for prompts to cost more than the bookkeeping of requests, as in a real model; with
 # the published vocabulary, sampling from 152 thousand entries would outweigh so small a model.

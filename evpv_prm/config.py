@@ -18,8 +18,11 @@ from pydantic import (
     model_validator,
 )
 
+from evpv_prm.config_data import DataSet, ModelDownload
+from evpv_prm.config_teacher import TeacherData
+from evpv_prm.config_training import Trainings
 from evpv_prm.errors import UserError
-from evpv_prm.section import Fraction, Name, Section
+from evpv_prm.section import Decoding, Fraction, Name, Section
 
 Aggregation = Literal[
     "correctness_rate",
@@ -205,14 +208,6 @@ class Candidates(Section):
         return self
 
 
-class Decoding(Section):
-    """How one of the verifier's replies is sampled."""
-
-    temperature: float = Field(0.1, ge=0, description="Temperature, 0: greedy")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus of the sampling")
-    max_tokens: int = Field(2048, ge=1, description="Longest reply, in tokens")
-
-
 class JudgeDecoding(Decoding):
     """How a judgement is sampled: a verdict is short."""
 
@@ -263,6 +258,14 @@ class Diagrams(Section):
     """The synthetic world of the demo; unused where no benchmark or model asks for it."""
 
     questions_per_datasource: int = Field(8, ge=1, description="Questions of each kind")
+    training_questions_per_subset: int = Field(
+        8, ge=3, description="Questions of each kind with solutions to train on"
+    )
+    teacher_error_rate: Fraction | None = Field(
+        None,
+        description="Fraction of wrong replies of a teacher that knows the diagrams and answers "
+        "every http:// address of `teacher`; null: `teacher` is what its address says",
+    )
     seed: int = Field(0, ge=0, description="Seed of the pictures and of the tiny models")
     note: str = Field("", description="Caution that is printed with every table; empty: none")
 
@@ -316,12 +319,18 @@ class Config(Section):
     )
     verifier: Model = Field(
         Model(
-            model="models/evpv-prm-7b",
+            model="results/models/verifier",
             concurrency=256,
             vllm=VllmOptions(mm_processor_kwargs={"max_pixels": 1024 * 28 * 28}),
         ),
-        description="The process reward model: Qwen2.5-VL-7B after both fine-tunings, merged",
+        description="The process reward model: Qwen2.5-VL-7B after both fine-tunings, merged. "
+        "RESULTS/models/verifier is the one that the trainings make",
     )
+    downloads: dict[Name, ModelDownload] = Field(
+        {"Qwen2.5-VL-7B-Instruct": ModelDownload(repository="Qwen/Qwen2.5-VL-7B-Instruct")},
+        description="Models that are fetched from ModelScope when data/models/NAME is asked for",
+    )
+    data_set: DataSet = Field(DataSet(), description="The labelled solutions to train on")
     teacher: Model = Field(
         Model(
             backend="api",
@@ -331,6 +340,10 @@ class Config(Section):
         ),
         description="The model that labels the training data",
     )
+    teacher_data: TeacherData = Field(
+        TeacherData(), description="The training data, made with the teacher"
+    )
+    training: Trainings = Field(Trainings(), description="The trainings that make the verifier")
     candidates: Candidates = Field(Candidates(), description="Sampling of the candidates")
     scoring: Scoring = Field(Scoring(), description="Scoring by the verifier")
     best_of_n: BestOfN = Field(BestOfN(), description="Best-of-N metrics")

@@ -53,3 +53,13 @@ class PairExtraction(Section):
     listed: int = Field(
         100, ge=0, description="Malformed lines and missing images that a report lists by name"
     )
+
+
+class DataSet(Section):
+    """Labelled solutions to train on: annotations/**/*.jsonl and images/SUBSET/ in a folder."""
+
+    folder: str = Field("data/VisualPRM400K", min_length=1, description="Folder of the data set")
+    download: DatasetDownload = Field(
+        DatasetDownload(), description="What the rule download_visualprm400k fetches into it"
+    )
+    pairs: PairExtraction = Field(PairExtraction(), description="Which pairs are taken")

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from evpv_prm.config import Decoding
-from evpv_prm.section import Section
+from evpv_prm.section import Decoding, Section
 
 
 class TrainingFiles(Section):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from evpv_prm import cli, parsing, prompts
-from evpv_prm.config import Decoding, Scoring
+from evpv_prm.config import Scoring
 from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import (
     Failure,
@@ -36,6 +36,7 @@ from evpv_prm.options import add_options, read_options
 from evpv_prm.prompts import Prompt
 from evpv_prm.records import Candidate, CandidateRecord, Evaluation
 from evpv_prm.reward import checklist, gate
+from evpv_prm.section import Decoding
 
 ParsedT = TypeVar("ParsedT")
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from evpv_prm.config import Decoding
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Sampling, Stage, first_seed
 from evpv_prm.engine.command import progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.prompts import Prompt
+from evpv_prm.section import Decoding
 
 ValueT = TypeVar("ValueT")
 

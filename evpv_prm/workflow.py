@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +16,11 @@ from evpv_prm.config import Config, Model
 from evpv_prm.errors import UserError
 
 PACKAGE = Path(__file__).parent
+MODELS = Path("data/models")
+"""Folder of the models that are downloaded, each by its name in the configuration."""
+
+MANIFEST = "download.json"
+"""What a download writes last into its folder, as `evpv_prm.data.download` does."""
 
 
 def code_digest(*modules: str) -> str:
@@ -31,6 +38,18 @@ def code_digest(*modules: str) -> str:
         digest.update(f"{file.relative_to(PACKAGE).as_posix()}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def job_environment(repository: Path | str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which a job finds the code of a repository.
+
+    As variables, these paths are no part of a rule: to move the repository makes nothing run again.
+    """
+    known = environ.get("PYTHONPATH")
+    return {
+        "SCRIPTS": f"{repository}/scripts",
+        "PYTHONPATH": f"{repository}{os.pathsep}{known}" if known else str(repository),
+    }
 
 
 def _file(module: str) -> Path:
@@ -84,14 +103,41 @@ def question_files(config: Config, *benchmarks: str) -> list[str]:
 
 
 def model_files(config: Config, model: Model) -> list[str]:
-    """Return the checkpoint folder that a rule depends on: one that a rule makes, or that is there.
+    """Return the files that a rule depends on which asks a model; see `checkpoint_files`.
 
-    A hub name and an API's model are no files.
+    An API's model is no file.
     """
-    if model.backend == "api":
-        return []
-    is_folder = _is_made(config, model.model) or Path(model.model).is_dir()
-    return [model.model] if is_folder else []
+    return [] if model.backend == "api" else checkpoint_files(config, model.model)
+
+
+def checkpoint_files(config: Config, checkpoint: str) -> list[str]:
+    """Return what a rule depends on that reads a checkpoint: what a rule makes, or what is there.
+
+    A download is known by the file that it writes last. A hub name is no file.
+    """
+    if Path(checkpoint) in {MODELS / name for name in config.downloads}:
+        return [f"{checkpoint}/{MANIFEST}"]
+    is_folder = _is_made(config, checkpoint) or Path(checkpoint).is_dir()
+    return [checkpoint] if is_folder else []
+
+
+def annotation_files(config: Config) -> list[str]:
+    """Return the annotation files of the data set; its folders where a rule makes them.
+
+    Raises:
+        UserError: there are none.
+    """
+    folder = Path(config.data_set.folder)
+    if _is_made(config, str(folder)):
+        return [str(folder / "annotations"), str(folder / "images")]
+    files = sorted(str(path) for path in (folder / "annotations").rglob("*.jsonl"))
+    if not files:
+        raise UserError(
+            f"{folder / 'annotations'}: no annotation files (*.jsonl); `snakemake "
+            "download_visualprm400k` fetches them, data_set.folder in the configuration says where "
+            "they are"
+        )
+    return files
 
 
 def _is_made(config: Config, file: str) -> bool:

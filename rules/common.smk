@@ -7,7 +7,19 @@ import sys
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
-from evpv_prm.workflow import code_digest, model_files, question_files
+from evpv_prm.workflow import (
+    MANIFEST,
+    MODELS,
+    annotation_files,
+    checkpoint_files,
+    code_digest,
+    job_environment,
+    model_files,
+    question_files,
+)
+
+# Jobs run the code of this repository, wherever Snakemake was started.
+os.environ.update(job_environment(workflow.basedir, os.environ))
 
 
 def or_stop(function, *arguments):
@@ -21,6 +33,7 @@ def or_stop(function, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
 # so that the check, which has the highest priority, comes first and a failed one stops the run. As
@@ -33,6 +46,7 @@ workflow.register_resource("checked_inputs", CHECKED)
 wildcard_constraints:
     benchmark="|".join(map(re.escape, CONFIG.benchmarks)),
     policy="|".join(map(re.escape, CONFIG.policies)),
+    download="|".join(map(re.escape, CONFIG.downloads)) or "(?!)",
 
 
 scattergather:
@@ -88,3 +102,46 @@ def named_metrics(wildcards, input):
 def stem(wildcards, output):
     """A rule's outputs without their suffixes."""
     return os.path.splitext(output[0])[0]
+
+
+def truth():
+    """What the teacher of the demo knows; nothing for any other."""
+    is_asked = CONFIG.diagrams.teacher_error_rate is not None
+    return [f"{CONFIG.data_set.folder}/truth.jsonl"] if is_asked else []
+
+
+def teacher_beside():
+    """The words in front of a command that asks the teacher of the demo; none for any other."""
+    return [
+        word
+        for file in truth()
+        for word in (
+            *("python", "-m", "evpv_prm.diagrams.with_teacher", "--truth", file),
+            *("--error-rate", CONFIG.diagrams.teacher_error_rate, "--"),
+        )
+    ]
+
+
+def teacher_code(command):
+    """The digest of a command's code, with that of all that can answer it."""
+    server = ["diagrams.with_teacher"] if truth() else []
+    return code_digest(command, "engine.vllm", "engine.api", *server)
+
+
+def file_options(output):
+    """The flags for the training files that a rule writes."""
+    flags = ("--train", "--validation", "--card", "--card-markdown")
+    files = [next(f for f in output if f.endswith(name)) for name in TRAINING_FILES]
+    words = [word for pair in zip(flags, files, strict=True) for word in pair]
+    return [*words, *render_options(CONFIG.teacher_data.files)]
+
+
+def tokenizer_options(wildcards, input):
+    """The flag that counts lengths in tokens, where the base model is a folder."""
+    return [f"--tokenizer={CONFIG.training.base}"] if input.tokenizer else []
+
+
+def validation_options(wildcards, input):
+    """The flag for the validation data, where some are held out."""
+    held_out = CONFIG.teacher_data.files.validation_fraction > 0
+    return [f"--validation={input.validation}"] if held_out else []

@@ -1,6 +1,6 @@
-# Questions: from the benchmarks' files to shards of checked records.
-# Takes the files and image folders that the configuration names; gives
-# results/inputs/report.{json,md} and results/questions/BENCHMARK[/SHARD].jsonl.
+# Inputs: the benchmarks' questions in shards, and pairs of solutions to train on.
+# Takes the files and folders that the configuration names; gives results/inputs/report.{json,md},
+# results/questions/BENCHMARK[/SHARD].jsonl, results/data/pairs/SUBSET/ and results/data/leakage.json.
 
 
 rule validate_inputs:
@@ -85,3 +85,105 @@ rule split_questions:
     shell:
         "python -m evpv_prm.split_questions --questions {input:q} --outputs {output:q}"
         " > {log:q} 2>&1"
+
+
+# Runs only when it is asked for by name: 75 GB are no side effect. Its folder is not declared, so
+# that a download that was interrupted goes on.
+rule download_visualprm400k:
+    output:
+        f"{CONFIG.data_set.folder}/{MANIFEST}",
+    log:
+        f"{RESULTS}/logs/download_visualprm400k.log",
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=2880,
+    params:
+        options=render_options(CONFIG.data_set.download),
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+    message:
+        "Fetch and unpack the labelled solutions"
+    shell:
+        'python "$SCRIPTS/data/download_visualprm400k.py" --output {params.folder:q}'
+        " {params.options:q} > {log:q} 2>&1"
+
+
+rule download_model:
+    output:
+        f"{MODELS}/{{download}}/{MANIFEST}",
+    log:
+        f"{RESULTS}/logs/download_model/{{download}}.log",
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    params:
+        options=lambda wildcards: render_options(CONFIG.downloads[wildcards.download]),
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+    message:
+        "Fetch the model {wildcards.download}"
+    shell:
+        'python "$SCRIPTS/data/download_model.py" --output {params.folder:q}'
+        " {params.options:q} > {log:q} 2>&1"
+
+
+rule extract_pairs:
+    input:
+        # Asked only where pairs are needed: a verifier that is there does without them.
+        lambda wildcards: or_stop(annotation_files, CONFIG),
+    output:
+        directory(f"{RESULTS}/data/pairs"),
+    log:
+        f"{RESULTS}/logs/extract_pairs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/extract_pairs.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        folder=CONFIG.data_set.folder,
+        options=render_options(CONFIG.data_set.pairs),
+        code=code_digest("data.pairs"),
+    message:
+        "Pair the right and the wrong solutions of each question"
+    shell:
+        'python "$SCRIPTS/data/extract_preference_pairs.py"'
+        " --annotations {params.folder:q}/annotations --images {params.folder:q}/images"
+        " --output {output:q} {params.options:q} > {log:q} 2>&1"
+
+
+rule check_leakage:
+    input:
+        pairs=rules.extract_pairs.output,
+        questions=expand(rules.prepare_questions.output, benchmark=CONFIG.benchmarks),
+    output:
+        f"{RESULTS}/data/leakage.json",
+    log:
+        f"{RESULTS}/logs/check_leakage.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/check_leakage.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        benchmarks=lambda wildcards, input: [
+            word
+            for (name, benchmark), questions in zip(
+                CONFIG.benchmarks.items(), input.questions, strict=True
+            )
+            for word in ("--benchmark", name, questions, benchmark.images)
+        ],
+        code=code_digest("check_leakage"),
+    message:
+        "Look for the benchmarks' images and questions in the training data"
+    shell:
+        'python "$SCRIPTS/data/check_leakage.py" --pairs {input.pairs:q}/*/swiftdata.jsonl'
+        " --images {input.pairs:q} {params.benchmarks:q} --workers {threads}"
+        " --output {output:q} > {log:q} 2>&1"

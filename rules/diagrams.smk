@@ -1,6 +1,6 @@
 # The demo's inputs: a synthetic world of diagrams and tiny models with random weights.
-# Takes nothing; gives results/world/ and results/tiny/. Runs only where the configuration asks for
-# these files.
+# Takes nothing; gives results/world/, results/visualprm/ and results/tiny/. Runs only where the
+# configuration asks for these files.
 
 
 rule make_world:
@@ -28,6 +28,32 @@ rule make_world:
     shell:
         "python -m evpv_prm.diagrams.make_world --output {params.folder:q}"
         " --questions-per-datasource {params.questions} --seed {params.seed} > {log:q} 2>&1"
+
+
+rule make_visualprm:
+    output:
+        annotations=directory(f"{RESULTS}/visualprm/annotations"),
+        images=directory(f"{RESULTS}/visualprm/images"),
+        truth=f"{RESULTS}/visualprm/truth.jsonl",
+    log:
+        f"{RESULTS}/logs/make_visualprm.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/make_visualprm.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        questions=CONFIG.diagrams.training_questions_per_subset,
+        seed=CONFIG.diagrams.seed,
+        folder=lambda wildcards, output: os.path.dirname(output.truth),
+        code=code_digest("diagrams.make_visualprm"),
+    message:
+        "Draw synthetic diagrams with labelled solutions"
+    shell:
+        "python -m evpv_prm.diagrams.make_visualprm --output {params.folder:q}"
+        " --questions-per-subset {params.questions} --seed {params.seed} > {log:q} 2>&1"
 
 
 rule build_tiny_model:

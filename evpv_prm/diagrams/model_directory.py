@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from evpv_prm.errors import UserError
+from evpv_prm.directories import atomic_directory
 
 
 def builder_parser(module: str, description: str | None) -> argparse.ArgumentParser:
@@ -27,26 +24,10 @@ def builder_parser(module: str, description: str | None) -> argparse.ArgumentPar
     return parser
 
 
-@contextmanager
-def model_directory(output: Path) -> Iterator[Path]:
-    """Give a temporary directory that becomes `output` when the block ends without error.
-
-    An older model at `output` is replaced.
+def model_directory(output: Path) -> AbstractContextManager[Path]:
+    """Give a temporary directory that becomes the model at `output`; an older one is replaced.
 
     Raises:
         UserError: `output` exists and is something else than a model or an empty directory.
     """
-    if output.exists() and not _may_be_replaced(output):
-        raise UserError(f"--output {output}: exists and is not a model directory")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as temporary:
-        built = Path(temporary, "model")
-        built.mkdir()
-        yield built
-        if output.exists():
-            shutil.rmtree(output)
-        built.rename(output)
-
-
-def _may_be_replaced(path: Path) -> bool:
-    return path.is_dir() and (Path(path, "config.json").is_file() or not any(path.iterdir()))
+    return atomic_directory(output, "config.json")

@@ -21,6 +21,7 @@ def experiment() -> dict[str, object]:
     """The demo's experiment on two of its benchmarks, the one with two images among them."""
     values = yaml.safe_load((ROOT / "profiles/demo/experiment.yaml").read_text())
     values["diagrams"]["questions_per_datasource"] = 2
+    values["diagrams"]["training_questions_per_subset"] = 3
     values["benchmarks"] = {name: values["benchmarks"][name] for name in ("Lengths", "TwoDiagrams")}
     return dict(values)
 
@@ -68,6 +69,10 @@ def test_the_demo_runs_to_its_tables_and_figures(
         assert (results / name).stat().st_size > 0
     provenance = json.loads((results / "tables/provenance.json").read_text())
     assert len(provenance["verifier"]["model"]) == 64
+    assert provenance["verifier"]["name"] == "results/demo/models/verifier"
+    merged = json.loads((results / "models/verifier/merge.json").read_text())
+    assert merged["base"]["model"] == "results/demo/models/preferred"
+    assert (results / "figures/training_curves.pdf").stat().st_size > 0
 
     again = snakemake(tmp_path)
     assert again.returncode == 0

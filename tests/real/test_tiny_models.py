@@ -137,6 +137,6 @@ def test_a_directory_that_is_no_model_is_not_replaced(tmp_path):
     from evpv_prm.errors import UserError
 
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="is not a model directory"):
+    with pytest.raises(UserError, match=r"holds no config\.json"):
         tiny_internvl.main(["--output", str(tmp_path)])
     assert (tmp_path / "thesis.txt").read_text() == "mine"

@@ -28,6 +28,15 @@ from evpv_prm.config import (
     Scoring,
     VllmOptions,
 )
+from evpv_prm.config_data import DataSet, DatasetDownload, ModelDownload, PairExtraction
+from evpv_prm.config_teacher import (
+    Preferences,
+    TeacherData,
+    TeacherDescriptions,
+    TeacherSteps,
+    TrainingFiles,
+)
+from evpv_prm.config_training import StepJudgeSft, Trainings, VisionDpo, VisionSft
 from evpv_prm.engine.vllm import VllmEngine
 from evpv_prm.options import render_options
 
@@ -128,7 +137,23 @@ def other_value(section: BaseModel, path: tuple[str, ...], value: Any) -> BaseMo
 
 
 @pytest.mark.parametrize(
-    "section", [Candidates(), Scoring(), Model(model="m")], ids=lambda s: type(s).__name__
+    "section",
+    [
+        Candidates(),
+        Scoring(),
+        Model(model="m"),
+        ModelDownload(repository="owner/name"),
+        DatasetDownload(),
+        PairExtraction(),
+        TrainingFiles(),
+        TeacherDescriptions(),
+        TeacherSteps(),
+        Preferences(),
+        VisionSft(),
+        VisionDpo(),
+        StepJudgeSft(),
+    ],
+    ids=lambda section: type(section).__name__,
 )
 def test_every_option_of_a_command_changes_its_flags(section: BaseModel) -> None:
     usual = render_options(section)
@@ -137,8 +162,7 @@ def test_every_option_of_a_command_changes_its_flags(section: BaseModel) -> None
         assert len(set(changed) - set(usual)) == 1, path
 
 
-# The teacher labels training data, which no rule makes yet.
-@pytest.mark.parametrize("name", sorted(set(Config.model_fields) - {"teacher"}))
+@pytest.mark.parametrize("name", sorted(Config.model_fields))
 def test_rules_use_every_section(name: str) -> None:
     assert re.search(rf"\bCONFIG\.{name}\b", RULES)
 
@@ -149,6 +173,9 @@ def test_rules_use_every_section(name: str) -> None:
         ("best_of_n", BestOfN.model_fields),
         ("figures", Figures.model_fields),
         ("diagrams", Diagrams.model_fields),
+        ("data_set", DataSet.model_fields),
+        ("teacher_data", TeacherData.model_fields),
+        ("training", Trainings.model_fields),
     ],
 )
 def test_rules_use_every_key_of_a_section(section: str, names: dict[str, Any]) -> None:

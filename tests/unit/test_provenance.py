@@ -34,6 +34,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def write(output: Path, values: dict[str, Any]) -> dict[str, Any]:
+    values = {"verifier": {"model": "owner/verifier"}} | values
     words = ["--config-json", json.dumps(values), "--output", str(output)]
     assert cli.run(lambda: provenance.main(words)) == 0
     read: dict[str, Any] = json.loads(output.read_text())

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from evpv_prm import evpv_prm_inference as stage
-from evpv_prm.config import Decoding, JudgeDecoding, Scoring
+from evpv_prm.config import JudgeDecoding, Scoring
 from evpv_prm.engine.base import Failure, Reply, Request, Result
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import write_rows
 from evpv_prm.records import CandidateRecord
+from evpv_prm.section import Decoding
 from tests.scripted import ScriptedEngine
 from tests.stages import draw, prompt_of, rows_of, run_stage, stored
 

@@ -10,7 +10,16 @@ import pytest
 
 from evpv_prm import workflow
 from evpv_prm.config import Model, load_config
-from evpv_prm.workflow import code_digest, model_files
+from evpv_prm.data import download
+from evpv_prm.errors import UserError
+from evpv_prm.workflow import (
+    MANIFEST,
+    annotation_files,
+    checkpoint_files,
+    code_digest,
+    job_environment,
+    model_files,
+)
 
 MODULES = {
     "__init__": "",
@@ -121,3 +130,44 @@ def test_a_rule_depends_on_folders_that_are_made_or_there(tmp_path: Path) -> Non
     assert model_files(config, Model(model="results/minelike")) == []
     api = Model(backend="api", model=str(tmp_path / "model"), base_url="http://h/v1")
     assert model_files(config, api) == []
+
+
+# What the chain depends on
+
+
+def test_a_download_is_known_by_the_file_that_is_written_last() -> None:
+    config = load_config({})
+    base = config.training.base
+    assert checkpoint_files(config, base) == [f"{base}/download.json"]
+    assert MANIFEST == download.MANIFEST
+    assert checkpoint_files(config, "owner/name") == []
+
+
+def test_the_default_verifier_is_made_by_the_trainings() -> None:
+    config = load_config({})
+    assert model_files(config, config.verifier) == [config.verifier.model]
+
+
+def test_annotations_are_found_at_any_depth(tmp_path: Path) -> None:
+    config = load_config({"data_set": {"folder": str(tmp_path)}})
+    with pytest.raises(UserError, match="no annotation files"):
+        annotation_files(config)
+    for name in ("b.jsonl", "deep/a.jsonl", "deep/readme.md"):
+        path = tmp_path / "annotations" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = annotation_files(config)
+    assert found == [str(tmp_path / "annotations" / name) for name in ("b.jsonl", "deep/a.jsonl")]
+
+
+def test_a_data_set_that_a_rule_makes_is_not_looked_for() -> None:
+    config = load_config({"data_set": {"folder": "results/visualprm"}})
+    assert annotation_files(config) == [
+        "results/visualprm/annotations",
+        "results/visualprm/images",
+    ]
+
+
+def test_jobs_find_the_code_of_the_repository_first() -> None:
+    assert job_environment("/code", {}) == {"SCRIPTS": "/code/scripts", "PYTHONPATH": "/code"}
+    assert job_environment("/code", {"PYTHONPATH": "/own"})["PYTHONPATH"] == "/code:/own"

@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 REPOSITORY = Path(__file__).parents[2]
 
 BENCHMARKS = {"Letters": "data/letters.jsonl", "Figures": "data/figures.jsonl"}
-TARGETS = ("all", "best_of_n", "tables", "figures")
+TARGETS = ("all", "data", "models", "best_of_n", "tables", "figures")
 CANDIDATES = 3
 CONCURRENCY = 4
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,22 @@ from evpv_prm.config import Config
 from tests.workflow.project import REPOSITORY, Project, Run, questions, write_rows
 
 REPORTS = {"tabulate_best_of_n": 1, "plot_bon_curves": 1, "write_provenance": 1}
+CHAIN = dict.fromkeys(
+    (
+        "extract_pairs",
+        "check_leakage",
+        "describe_images",
+        "merge_vision_descriptions",
+        "build_step_judge_sft_data",
+        "train_vision_sft",
+        "merge_vision",
+        "train_step_judge",
+        "merge_step_judge",
+        "plot_training_curves",
+    ),
+    1,
+)
+DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
 def assert_clean(run: Run) -> None:
@@ -21,26 +38,73 @@ def assert_clean(run: Run) -> None:
 @pytest.fixture
 def clone(tmp_path: Path) -> Project:
     """A folder like a fresh clone."""
-    for name in ("Snakefile", "config.yaml", "evpv_prm", "profiles", "rules"):
+    for name in ("Snakefile", "config.yaml", "evpv_prm", "profiles", "rules", "scripts"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     return Project(tmp_path, tmp_path)
 
 
-def test_the_paper(clone: Project) -> None:
-    config = Config()
-    for file in {benchmark.questions for benchmark in config.benchmarks.values()}:
+@pytest.fixture
+def paper(clone: Project) -> Project:
+    """The clone with the files that the paper's configuration names."""
+    for file in {benchmark.questions for benchmark in Config().benchmarks.values()}:
         write_rows(clone.folder / file, questions("MMMU", 1))
-    run = clone.run("snakemake", "--dry-run")
+    write_rows(annotations(clone) / "deep/geo170k_extracted.jsonl", [])
+    return clone
+
+
+def annotations(project: Project) -> Path:
+    return project.folder / Config().data_set.folder / "annotations"
+
+
+def test_the_paper(paper: Project) -> None:
+    config = Config()
+    run = paper.run("snakemake", "--dry-run")
     assert_clean(run)
     assert (len(config.policies), len(config.benchmarks), config.shards) == (3, 6, 8)
     assert run.planned == {
         "validate_inputs": 1,
         "prepare_questions": 6,
         "split_questions": 6,
+        "download_model": 1,
+        **CHAIN,
         "generate_candidates": 3 * 6 * 8,
         "score_candidates": 3 * 6 * 8,
         "compute_bon_metrics": 3,
         **REPORTS,
+    }
+
+
+def test_the_paper_without_its_training_data(paper: Project) -> None:
+    shutil.rmtree(annotations(paper))
+    run = paper.run("snakemake", "--dry-run")
+    assert run.status != 0
+    [line] = [line for line in run.output.splitlines() if "error: " in line]
+    assert "data/VisualPRM400K/annotations: no annotation files" in line
+    assert "Traceback" not in run.output
+    assert paper.run("snakemake", "--dry-run", "download_visualprm400k").planned == {
+        "download_visualprm400k": 1
+    }
+
+
+def test_a_verifier_from_elsewhere_needs_no_training(paper: Project) -> None:
+    shutil.rmtree(annotations(paper))
+    run = paper.run("snakemake", "--dry-run", "--config", "verifier={model: owner/verifier}")
+    assert_clean(run)
+    assert not run.planned.keys() & CHAIN.keys()
+
+
+def test_the_data_alone(paper: Project) -> None:
+    run = paper.run("snakemake", "--dry-run", "data")
+    assert_clean(run)
+    assert run.planned == {
+        "prepare_questions": 6,
+        "download_model": 1,
+        "extract_pairs": 1,
+        "check_leakage": 1,
+        "describe_images": 1,
+        "merge_vision_descriptions": 1,
+        "build_step_judge_sft_data": 1,
+        "build_dpo_data": 1,
     }
 
 
@@ -50,10 +114,13 @@ def test_the_demo(clone: Project) -> None:
     assert_clean(run)
     assert run.planned == {
         "make_world": 1,
+        "make_visualprm": 1,
         "build_tiny_model": 2,
         "validate_inputs": 1,
         "prepare_questions": 4,
         "split_questions": 4,
+        **CHAIN,
+        **DPO,
         "generate_candidates": 4,
         "score_candidates": 4,
         "compute_bon_metrics": 1,

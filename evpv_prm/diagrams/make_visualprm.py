@@ -1,0 +1,59 @@
+"""Write labelled solutions of synthetic diagram questions as VisualPRM400K has them.
+
+DIR gets `annotations/…` (three files, the records shuffled), `images/SUBSET/…` and `truth.jsonl`:
+for every question its picture (the SHA-256 of the file), a description and its solutions with the
+error of each step. One picture is missing, and some solutions have no partner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evpv_prm import cli
+from evpv_prm.diagrams.draw import png
+from evpv_prm.diagrams.visualprm import Subject, annotation_rows, make_subjects
+from evpv_prm.errors import UserError
+from evpv_prm.jsonl import atomic_write, write_rows
+
+FEWEST = 3
+"""Below so many questions, a subset would have no pairs."""
+
+
+def write_tree(directory: Path, subjects: Sequence[Subject], seed: int) -> None:
+    """Write the pictures first and then the files that name them."""
+    truth = []
+    for subject in subjects:
+        content = png(subject.diagram)
+        truth.append(subject.truth_row(hashlib.sha256(content).hexdigest()))
+        if subject.has_image:
+            with atomic_write(directory / "images" / subject.subset / subject.image) as stream:
+                stream.write(content)
+    write_rows(directory / "truth.jsonl", truth)
+    for file, rows in annotation_rows(subjects, seed).items():
+        write_rows(directory / "annotations" / file, rows)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; see the module's text."""
+    parser = cli.parser(__doc__, "diagrams.make_visualprm")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--questions-per-subset", type=int, default=8, metavar="N",
+        help="questions of each of the three subsets (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the same seed gives the same files (default: 0)"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.questions_per_subset < FEWEST:
+        raise UserError(f"--questions-per-subset: expected at least {FEWEST}")
+    subjects = make_subjects(arguments.questions_per_subset, arguments.seed)
+    write_tree(arguments.output, subjects, arguments.seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

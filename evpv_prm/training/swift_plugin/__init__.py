@@ -1,0 +1,1 @@
+"""A plugin that ms-swift loads by its path."""
