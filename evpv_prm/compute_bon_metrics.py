@@ -8,13 +8,18 @@ over questions clustered by image.
 from __future__ import annotations
 
 import argparse
+import gc
+import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from tqdm import tqdm
@@ -32,6 +37,10 @@ from evpv_prm.metrics.rendering import to_markdown
 from evpv_prm.reward import AGGREGATIONS
 
 _STEP_INDEX = re.compile(r"\[\d+\]")
+_QUESTIONS_IN_A_TASK = 256
+
+_Judgement: TypeAlias = tuple[list[bool], list[int]]
+"""Which candidates are right, and the class of each one's answer."""
 
 
 @dataclass
@@ -60,12 +69,12 @@ class _Collected:
 
 
 def collect(
-    questions: Iterable[ScoredQuestion], aggregations: Sequence[str]
+    questions: Iterable[ScoredQuestion], aggregations: Sequence[str], workers: int
 ) -> dict[str, Outcomes]:
     """Judge the answers and aggregate the step scores, by datasource in order of appearance.
 
-    Questions with an error are counted as "question:KIND" and enter no rate. A candidate that could
-    not be made is wrong, has no vote and no score.
+    `workers` processes judge. Questions with an error are counted as "question:KIND" and enter no
+    rate. A candidate that could not be made is wrong, has no vote and no score.
 
     Raises:
         UserError: no question has candidates.
@@ -81,7 +90,8 @@ def collect(
 
     collected: dict[str, _Collected] = {}
     num_candidates = 0
-    for question in questions:
+    questions = list(questions)
+    for question, (correct, answers) in zip(questions, _judged(questions, workers), strict=True):
         if question.datasource == OVERALL:
             reason = f"{OVERALL!r} is the name of all datasources pooled"
             raise InputError(question.path, question.line, "datasource", expected=reason)
@@ -91,7 +101,6 @@ def collect(
             part.failures[f"question:{question.error}"] += 1
             continue
         num_candidates = len(question.candidates)
-        correct, answers = _judge(question)
         part.correct.append(correct)
         part.answers.append(answers)
         part.clusters.append("\n".join((question.datasource, *question.images)))
@@ -109,17 +118,31 @@ def collect(
     return {name: part.outcomes(aggregations, num_candidates) for name, part in collected.items()}
 
 
-def _judge(question: ScoredQuestion) -> tuple[list[bool], list[int]]:
-    """Return which candidates are right, and the class of each one's answer.
+def _judged(questions: Sequence[ScoredQuestion], workers: int) -> Iterator[_Judgement]:
+    """Judge each question's candidates, in order."""
+    tasks = [
+        (q.question, q.answer, q.choices, [c.final_answer or "" for c in q.candidates])
+        for q in questions
+    ]
+    progress = partial(tqdm, total=len(tasks), desc="judging", unit="question", disable=None)
+    if workers == 1:
+        yield from progress(map(_judge, tasks))
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from progress(pool.map(_judge, tasks, chunksize=_QUESTIONS_IN_A_TASK))
+
+
+def _judge(task: tuple[str, str, list[str] | None, list[str]]) -> _Judgement:
+    """Judge the final answers to a question, given its text, its truth and its choices.
 
     Answers are classed by their spelling alone: the truth has no say in a vote.
     """
-    truth = ground_truth(question.question, question.answer, question.choices)
+    question, answer, choices, final_answers = task
+    truth = ground_truth(question, answer, choices)
     verdicts: dict[str, bool] = {}
     classes: dict[str, int] = {"": NO_ANSWER}
     correct, answers = [], []
-    for candidate in question.candidates:
-        text = candidate.final_answer or ""
+    for text in final_answers:
         if text not in verdicts:
             verdicts[text] = bool(text) and is_correct(truth, text)
         correct.append(verdicts[text])
@@ -135,7 +158,7 @@ def _failures(candidates: Iterable[ScoredCandidate]) -> Iterable[str]:
 
 
 def compute(
-    paths: Sequence[Path], aggregations: Sequence[str], *, samples: int, seed: int
+    paths: Sequence[Path], aggregations: Sequence[str], *, samples: int, seed: int, workers: int
 ) -> BonMetrics:
     """Compute the metrics of scored files.
 
@@ -143,8 +166,19 @@ def compute(
         InputError: as `read_scored` and `collect`.
         UserError: as `collect`.
     """
-    questions = tqdm(read_scored(paths), desc="judging", unit="question", disable=None)
-    return summarise(collect(questions, aggregations), aggregations, samples=samples, seed=seed)
+    with _no_garbage_collection():
+        outcomes = collect(read_scored(paths), aggregations, workers)
+    return summarise(outcomes, aggregations, samples=samples, seed=seed)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Spare the search for cycles among millions of small objects that live to the end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -155,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.aggregations,
         samples=arguments.bootstrap_samples,
         seed=arguments.seed,
+        workers=arguments.workers,
     )
     write_json(arguments.output, metrics.model_dump(mode="json"))
     if arguments.markdown:
@@ -191,6 +226,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=_at_least(0), default=0, metavar="N", help="seed of the bootstrap"
     )
+    parser.add_argument(
+        "--workers", type=_at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
+        help="processes that judge answers",
+    )  # fmt: skip
     return parser
 
 

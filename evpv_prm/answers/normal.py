@@ -84,6 +84,7 @@ _OPENING, _CLOSING = "([{", ")]}"
 _QUOTES = "\"'*"
 
 
+@lru_cache(maxsize=1 << 14)
 def normalise(text: str) -> str:
     """Return `text` with one spelling for each sign: Unicode signs, no LaTeX layout, no Markdown.
 
@@ -105,6 +106,7 @@ def normalise(text: str) -> str:
     return text.strip()
 
 
+@lru_cache(maxsize=1 << 14)
 def final_part(text: str) -> str:
     """Return the part of an answer that states it: the boxes, else what follows "answer is".
 
@@ -133,6 +135,7 @@ def _boxes(text: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=1 << 14)
 def strip_dress(text: str) -> str:
     """Remove quotes, emphasis and closing punctuation around an answer."""
     text = text.strip()

@@ -90,6 +90,11 @@ def _variables(text: str) -> set[str]:
     return greek | set("".join(word for word in words if word not in _GREEK).lower())
 
 
+def _relation(text: str) -> tuple[bool, bool, bool]:
+    """Which kinds of relation a text states: strict, not strict, equality."""
+    return bool(re.search("[<>]", text)), bool(re.search("[≤≥]", text)), "=" in text
+
+
 @lru_cache(maxsize=4096)
 def equal(truth: str, answer: str) -> bool:
     """Whether two normalised formulas, equations, inequalities or sets are mathematically equal.
@@ -97,6 +102,8 @@ def equal(truth: str, answer: str) -> bool:
     They must use the same variables. False where a guard refuses either.
     """
     if not _OPERATOR.search(truth + answer) or _variables(truth) != _variables(answer):
+        return False
+    if _relation(truth) != _relation(answer):
         return False
     if not (is_algebra(truth) and is_algebra(answer)):
         return False
