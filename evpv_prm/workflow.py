@@ -135,7 +135,7 @@ def annotation_files(config: Config) -> list[str]:
         raise UserError(
             f"{folder / 'annotations'}: no annotation files (*.jsonl); `snakemake "
             "download_visualprm400k` fetches them, data_set.folder in the configuration says where "
-            "they are"
+            "they are, and a verifier.model outside the results needs none"
         )
     return files
 
