@@ -3,7 +3,7 @@
 Both schedules score the same candidates with the same tiny random verifier, each in a process of
 its own. `shared`: this pipeline's (all descriptions, then all audits and judgements; prompts that
 begin alike; prefix cache on). `sequential`: the reference implementation's (one question at a
-time, batches of 8 with a barrier, prefix cache off, a step's history before the fixed text).
+time, batches of 8 with a barrier, caches off, a step's history before the fixed text).
 
 Prints, for each, the prompt tokens that vLLM computed (its own prefix-cache counters) and the wall
 time without loading the model, and the ratios. Also the bytes written by `shared` per question
@@ -37,8 +37,9 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.records import Candidate, CandidateRecord
 from evpv_prm.section import Decoding
 
-# Wide enough for prompts to cost more than the bookkeeping of requests, as in a real model; with
-# the published vocabulary, sampling from 152 thousand entries would outweigh so small a model.
+# Wide enough for prompts to cost more than the bookkeeping of requests, with a narrow vision model,
+# as in the 7B model, where an image costs less to encode than to read; with the published
+# vocabulary, sampling from 152 thousand entries would outweigh so small a model.
 VERIFIER = ["--max-image-tokens", "1024", "--heads", "8", "--layers", "4", "--compact-vocabulary"]
 SIDE = 896  # 32 × 32 merged patches of 28 × 28 pixels: 1,024 vision tokens
 BATCH = 8

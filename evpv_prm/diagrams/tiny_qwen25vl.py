@@ -70,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"attention heads of {HEAD_SIZE} each, which make the width (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--vision-heads", type=int, default=1, metavar="N",
+        help="the same of the vision model (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--layers", type=int, default=2, metavar="N",
         help="layers of the language and of the vision model each (default: %(default)s)",
     )  # fmt: skip
@@ -87,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.seed,
             arguments.max_image_tokens,
             heads=arguments.heads,
+            vision_heads=arguments.vision_heads,
             layers=arguments.layers,
             compact_vocabulary=arguments.compact_vocabulary,
         )
@@ -99,6 +104,7 @@ def build(
     max_image_tokens: int,
     *,
     heads: int = 1,
+    vision_heads: int = 1,
     layers: int = 2,
     compact_vocabulary: bool = False,
 ) -> None:
@@ -119,7 +125,7 @@ def build(
     tokenizer = build_tokenizer(
         SPECIAL_TOKENS, CHAT_TEMPLATE, None if compact_vocabulary else FIRST_SPECIAL_ID
     )
-    width = heads * HEAD_SIZE
+    width, vision_width = heads * HEAD_SIZE, vision_heads * HEAD_SIZE
     ids = tokenizer.get_vocab()
     end, pad = ids["<|im_end|>"], ids["<|endoftext|>"]
     text = {
@@ -146,9 +152,9 @@ def build(
     }
     vision = {
         "depth": layers,
-        "hidden_size": width,
-        "intermediate_size": 2 * width,
-        "num_heads": heads,
+        "hidden_size": vision_width,
+        "intermediate_size": 2 * vision_width,
+        "num_heads": vision_heads,
         "out_hidden_size": width,
         "patch_size": PATCH_SIZE,
         "spatial_merge_size": MERGE_SIZE,
