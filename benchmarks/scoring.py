@@ -3,7 +3,7 @@
 Both schedules score the same candidates with the same tiny random verifier, each in a process of
 its own. `shared`: this pipeline's (all descriptions, then all audits and judgements; prompts that
 begin alike; prefix cache on). `sequential`: the reference implementation's (one question at a
-time, batches of 8 with a barrier, caches off, a step's history before the fixed text).
+time, batches of 8 with a barrier, prefix cache off, a step's history before the fixed text).
 
 Prints, for each, the prompt tokens that vLLM computed (its own prefix-cache counters) and the wall
 time without loading the model, and the ratios. Also the bytes written by `shared` per question

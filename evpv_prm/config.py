@@ -81,7 +81,7 @@ class VllmOptions(Section):
         None, ge=16, description="Tokens computed in one engine step; null: vLLM's default"
     )
     enable_prefix_caching: bool = Field(
-        True, description="Compute the common beginning of prompts, images too, once"
+        True, description="Compute the common beginning of prompts once"
     )
     enforce_eager: bool = Field(
         False, description="Skip CUDA graphs: starts sooner, answers more slowly"

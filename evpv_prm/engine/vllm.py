@@ -63,8 +63,6 @@ class VllmEngine:
                 tensor_parallel_size=options.tensor_parallel_size,
                 gpu_memory_utilization=options.gpu_memory_utilization,
                 enable_prefix_caching=options.enable_prefix_caching,
-                # Images that stay there are encoded once, too; 4 GiB is vLLM's default.
-                mm_processor_cache_gb=4 if options.enable_prefix_caching else 0,
                 enforce_eager=options.enforce_eager,
                 trust_remote_code=options.trust_remote_code,
                 limit_mm_per_prompt={"image": options.max_images},
