@@ -2,7 +2,7 @@
 # Takes results/data/{vision_sft,dpo,step_judge_sft}/ and the base model; gives
 # results/models/{vision_sft,vision_dpo,step_judge_sft}/ (adapters), results/models/{described,
 # preferred,verifier}/ (merged models) and results/figures/training_curves.{pdf,png,csv}.
-# Checkpoints stand in results/models/work/, which no rule declares: Snakemake deletes what a failed
+# Checkpoints stand in results/models/work, which no rule declares: Snakemake deletes what a failed
 # job has declared, and then nothing could go on.
 
 BASE = checkpoint_files(CONFIG, CONFIG.training.base)
