@@ -40,7 +40,7 @@ from evpv_prm.section import Decoding
 # Wide enough for prompts to cost more than the bookkeeping of requests, with a narrow vision model,
 # as in the 7B model, where an image costs less to encode than to read; with the published
 # vocabulary, sampling from 152 thousand entries would outweigh so small a model.
-VERIFIER = ["--max-image-tokens", "1024", "--heads", "8", "--layers", "4", "--compact-vocabulary"]
+VERIFIER = ["--max-image-tokens", "1024", "--heads", "12", "--layers", "4", "--compact-vocabulary"]
 SIDE = 896  # 32 × 32 merged patches of 28 × 28 pixels: 1,024 vision tokens
 BATCH = 8
 SEED = 1
