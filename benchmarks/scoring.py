@@ -32,10 +32,11 @@ from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import Failure, Request, text
 from evpv_prm.engine.store import ResponseStore, StoredEngine
 from evpv_prm.engine.vllm import VllmEngine
-from evpv_prm.evpv_prm_inference import Item, candidate_requests, describe_request, request, score
+from evpv_prm.evpv_prm_inference import Item, candidate_requests, describe_request, score
 from evpv_prm.jsonl import write_rows
 from evpv_prm.records import Candidate, CandidateRecord
 from evpv_prm.section import Decoding
+from evpv_prm.verifier import request
 
 # Wide enough for prompts to cost more than the bookkeeping of requests, with a narrow vision model,
 # as in the 7B model, where an image costs less to encode than to read; with the published

@@ -8,40 +8,24 @@ first, then all audits and judgements together.
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import orjson
+from typing import Any
 
 from evpv_prm import cli, parsing, prompts
 from evpv_prm.config import Scoring
 from evpv_prm.data.images import load_images
-from evpv_prm.engine.base import (
-    Failure,
-    Image,
-    Reply,
-    Request,
-    Result,
-    Sampling,
-    Stage,
-    first_seed,
-)
+from evpv_prm.engine.base import Failure, Image, Request, Result
 from evpv_prm.engine.command import add_engine_options, check_failures, open_engine, progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import read_records, write_rows
 from evpv_prm.options import add_options, read_options
-from evpv_prm.prompts import Prompt
 from evpv_prm.records import Candidate, CandidateRecord, Evaluation
 from evpv_prm.reward import checklist, gate
-from evpv_prm.section import Decoding
-
-ParsedT = TypeVar("ParsedT")
-
-TOP_LOGPROBS = 20
-"""Log-probabilities asked for at the verdict: the most that OpenAI-compatible servers give."""
+from evpv_prm.verifier import Judgements, View, judge_requests, parsed, read_judgements, request
 
 
 @dataclass
@@ -59,32 +43,6 @@ class Item:
         return [c for c in self.record.candidates if isinstance(c, Candidate)]
 
 
-def request(
-    stage: Stage, prompt: Prompt, images: Sequence[Image], decoding: Decoding, seed: int
-) -> Request:
-    """Return the request for a verifier's prompt about these images.
-
-    It draws with a seed that follows from `seed` and what it asks: one seed for all would make
-    them draw alike, so that a verdict's luck is every verdict's.
-    """
-    shown = [images[i] for i in prompt.image_order]
-    asked = orjson.dumps([prompt.messages, [image.digest for image in shown]]).decode()
-    return Request(
-        stage=stage,
-        messages=prompt.messages,
-        images=shown,
-        sampling=Sampling(
-            temperature=decoding.temperature,
-            top_p=decoding.top_p,
-            max_tokens=decoding.max_tokens,
-            seed=first_seed(seed, asked),
-            top_logprobs=TOP_LOGPROBS if prompt.choices else 0,
-        ),
-        choices=prompt.choices,
-        json_schema=prompt.json_schema,
-    )
-
-
 def describe_request(item: Item, options: Scoring, seed: int) -> Request:
     """Return the request for the description of a question's images."""
     prompt = prompts.describe(
@@ -99,24 +57,19 @@ def candidate_requests(
     """Return the audit (if the candidate has visual facts), then a judgement of every step."""
     steps = [step.steptext for step in candidate.reasoningprocess]
     facts, visual = checklist([step.visualdependency for step in candidate.reasoningprocess])
-    images = len(item.images)
     requests = []
     if visual:
         prompt = prompts.audit(
             description,
             facts,
-            images,
+            len(item.images),
             max_errors=options.max_audit_errors,
             max_characters=options.max_audit_characters,
         )
         requests.append(request("audit", prompt, item.images, options.audit, seed))
-    for index in range(len(steps)):
-        first = max(0, index - options.history_steps)
-        prompt = prompts.judge(
-            item.record.question, description, steps[first : index + 1], images, first=first + 1
-        )
-        requests.append(request("judge", prompt, item.images, options.judge, seed))
-    return requests
+    view = View(options.judge, options.history_steps)
+    question = item.record.question
+    return requests + judge_requests(question, description, steps, item.images, view, seed)
 
 
 def evaluate(
@@ -128,38 +81,29 @@ def evaluate(
     failures: list[str] = []
     audit: Mapping[str, Any] | None = None
     reliability: float | None = None
-    raw: list[int | None] = [None] * steps
-    probabilities: list[float | None] = [None] * steps
+    judged = Judgements([None] * steps, [None] * steps, [])
     if isinstance(description, Failure):
         failures.append(f"describe:{description.kind}")
     else:
         if visual:
-            audited = _parse(next(results), parsing.parse_audit)
+            audited = parsed(next(results), parsing.parse_audit)
             if isinstance(audited, Failure):
                 failures.append(f"audit:{audited.kind}")
             else:
                 audit, reliability = audited
         else:
             reliability = 1.0
-        for index in range(steps):
-            result = next(results)
-            verdict = _parse(result, parsing.parse_verdict)
-            if isinstance(verdict, Failure):
-                failures.append(f"judge[{index}]:{verdict.kind}")
-                continue
-            raw[index] = verdict
-            if isinstance(result, Reply):
-                probabilities[index] = parsing.verdict_probability(result.logprobs)
+        judged = read_judgements(itertools.islice(results, steps))
     return Evaluation(
         image_description=None if isinstance(description, Failure) else description,
         visual_checklist=facts,
         visual_step_indices=list(visual),
         visual_checklist_evaluation=None if audit is None else dict(audit),
         local_p_score=reliability,
-        raw_step_scores=raw,
-        final_step_scores=gate(raw, visual, reliability),
-        step_probabilities=probabilities,
-        failures=failures,
+        raw_step_scores=list(judged.verdicts),
+        final_step_scores=gate(judged.verdicts, visual, reliability),
+        step_probabilities=judged.probabilities,
+        failures=failures + judged.failures,
     )
 
 
@@ -180,7 +124,7 @@ def score(
     replies = engine.generate(requests, progress(len(requests), "describe"))
     for item, reply in zip(described, replies, strict=True):
         item.raw_description = reply.text
-        item.description = _parse(reply, parsing.parse_description)
+        item.description = parsed(reply, parsing.parse_description)
 
     requests = [
         request
@@ -217,10 +161,6 @@ def _finish(item: Item, results: Iterator[Result]) -> CandidateRecord:
             "__golden_image_description_raw__": item.raw_description,
         }
     )
-
-
-def _parse(result: Result, parse: Callable[[str], ParsedT | Failure]) -> ParsedT | Failure:
-    return result if isinstance(result, Failure) else parse(result.text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

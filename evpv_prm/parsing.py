@@ -16,7 +16,7 @@ import orjson
 from pydantic import ValidationError
 
 from evpv_prm.engine.base import Failure
-from evpv_prm.records import Candidate, Verdict
+from evpv_prm.records import Candidate, Caption, Verdict
 
 _BRACES = re.compile(r'\\.|[{}"]', re.DOTALL)
 _MINUS = str.maketrans("−–—﹣－", "-----")
@@ -88,6 +88,31 @@ def parse_description(text: str) -> str | Failure:
     if not isinstance(description, str) or not description.strip():
         return Failure("no_description", "image_description: expected a text", text)
     return description.strip()
+
+
+def parse_caption(text: str) -> Caption | Failure:
+    """Read {"caption": TEXT, "key_facts": [TEXT, …], "uncertain": [TEXT, …]}.
+
+    A list may be left out or be one text. A caption without caption and facts is a failure.
+    """
+    value = parse_object(text)
+    if isinstance(value, Failure):
+        return value
+    said = value.get("caption", "")
+    facts, doubts = (_texts(value.get(name, [])) for name in ("key_facts", "uncertain"))
+    if not isinstance(said, str) or facts is None or doubts is None:
+        return Failure("invalid_caption", "expected a text and two lists of texts", text)
+    if not said.strip() and not facts:
+        return Failure("no_caption", "expected a caption or key facts", text)
+    return Caption(caption=said.strip(), key_facts=facts, uncertain=doubts)
+
+
+def _texts(value: Any) -> list[str] | None:
+    """Read a list of texts, blank ones left out; None for anything else."""
+    entries = [value] if isinstance(value, str) else value
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        return None
+    return [stripped for entry in entries if (stripped := entry.strip())]
 
 
 def parse_audit(text: str) -> tuple[dict[str, Any], float] | Failure:

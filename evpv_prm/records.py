@@ -68,6 +68,21 @@ def null_if_blank(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else str(value)
 
 
+class Caption(Record):
+    """What a model says of a question's images: a caption, key facts, and what it is unsure of."""
+
+    caption: str
+    key_facts: list[str]
+    uncertain: list[str] = Field(default_factory=list)
+
+    def to_text(self) -> str:
+        """Return the caption as the judge reads it."""
+        facts = [f"- {fact}" for fact in self.key_facts]
+        doubts = [f"- {doubt}" for doubt in self.uncertain]
+        parts = [self.caption, *(["Key facts:", *facts] if facts else [])]
+        return "\n".join([*parts, *(["Uncertain:", *doubts] if doubts else [])])
+
+
 class Step(Record):
     """One reasoning step and the visual fact that it depends on, if any."""
 

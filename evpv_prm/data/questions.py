@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,12 +104,19 @@ def scan_questions(path: Path | str) -> QuestionFile:
     return QuestionFile(path, questions, sorted(problems, key=lambda problem: problem.line or 0))
 
 
-def assign_pids(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return one pid a benchmark row, in order.
+def question_name(row: Mapping[str, Any]) -> str:
+    """Return `DATASOURCE-DIGEST`, the name of a question without one; see `content_digest`."""
+    return f"{row['datasource']}-{content_digest(row)}"
+
+
+def assign_pids(
+    rows: Sequence[Mapping[str, Any]], name: Callable[[Mapping[str, Any]], str] = question_name
+) -> list[str]:
+    """Return one pid a row, in order.
 
     A row's own `pid`, else its own `id`, is kept as it is, even when it repeats. Any other row gets
-    `DATASOURCE-DIGEST` (see `content_digest`); the second, third, … such row of one content gets
-    `-2`, `-3`, …, and a name that a row calls its own is passed over.
+    the `name` of its content; the second, third, … such row of one content gets `-2`, `-3`, …, and
+    a name that a row calls its own is passed over.
     """
     given = [_own_pid(row) for row in rows]
     taken = {pid for pid in given if pid is not None}
@@ -118,10 +125,10 @@ def assign_pids(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for row, own in zip(rows, given, strict=True):
         pid = own
         while pid is None:
-            base = f"{row['datasource']}-{content_digest(row)}"
+            base = name(row)
             copies[base] += 1
-            name = base if copies[base] == 1 else f"{base}-{copies[base]}"
-            pid = None if name in taken else name
+            numbered = base if copies[base] == 1 else f"{base}-{copies[base]}"
+            pid = None if numbered in taken else numbered
         taken.add(pid)
         pids.append(pid)
     return pids

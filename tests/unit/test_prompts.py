@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -236,20 +238,23 @@ def test_steps_keep_their_numbers_when_the_first_are_left_out() -> None:
 # The version
 
 
-def load(source: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    path.write_text(source)
-    spec = spec_from_file_location(path.stem, path)
+def version(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    spec = spec_from_file_location(package.name, package / "__init__.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    monkeypatch.setitem(__import__("sys").modules, path.stem, module)
+    monkeypatch.setitem(sys.modules, package.name, module)
     spec.loader.exec_module(module)
     return str(module.VERSION)
 
 
 def test_the_version_changes_with_any_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Path(prompts.__file__).read_text()
-    assert load(source, tmp_path / "same_prompts.py", monkeypatch) == prompts.VERSION
+    copy = tmp_path / "copied_prompts"
+    shutil.copytree(Path(prompts.__file__).parent, copy)
+    assert version(copy, monkeypatch) == prompts.VERSION
+    file = copy / "verifier.py"
+    source = file.read_text()
     changed = source.replace("State only what can be seen.", "State what can be seen.")
     assert changed != source
-    assert load(changed, tmp_path / "new_prompts.py", monkeypatch) != prompts.VERSION
+    file.write_text(changed)
+    assert version(copy, monkeypatch) != prompts.VERSION

@@ -1,0 +1,59 @@
+"""How the steps of labelled solutions are judged, and what is changed to see what matters."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from evpv_prm.section import Decoding, Section
+
+
+class CaptionDecoding(Decoding):
+    """How a caption is sampled."""
+
+    temperature: float = Field(0.2, ge=0, description="Temperature, 0: greedy")
+    top_p: float = Field(0.9, gt=0, le=1, description="Nucleus of the sampling")
+    max_tokens: int = Field(512, ge=1, description="Longest reply, in tokens")
+
+
+class VerdictDecoding(Decoding):
+    """How a verdict is sampled."""
+
+    temperature: float = Field(0.0, ge=0, description="Temperature, 0: greedy")
+    max_tokens: int = Field(8, ge=1, description="Longest reply, in tokens")
+
+
+class StepJudging(Section):
+    """How the steps of a labelled solution are judged: caption the image, then judge each step."""
+
+    caption: CaptionDecoding = Field(CaptionDecoding(), description="Caption of the image")
+    judge: VerdictDecoding = Field(VerdictDecoding(), description="Judgement of one step")
+    history_steps: int | None = Field(
+        None, ge=0, description="Previous steps that the judge sees, the last ones; null: all"
+    )
+    block_size: int = Field(
+        1,
+        ge=1,
+        le=5,
+        description="Successive steps whose history begins with the same step, so that a prefix "
+        "cache serves it; each is judged without the later ones",
+    )
+    max_caption_characters: int = Field(
+        600, ge=1, description="Longest caption, and longest key fact, in characters"
+    )
+
+
+class StepLevel(Section):
+    """The step-level experiments: which labelled solutions, and how they are judged."""
+
+    solutions: str = Field(
+        "data/visualprocessbench/test.jsonl", description="JSONL file of VisualProcessBench"
+    )
+    images: str = Field(
+        "data/visualprocessbench/images",
+        description="Folder that the records' image paths are relative to",
+    )
+    limit: int | None = Field(None, ge=1, description="Take only the first records; null: all")
+    judging: StepJudging = Field(StepJudging(), description="Captions and judgements")
+    bootstrap_samples: int = Field(
+        2000, ge=1, description="Bootstrap resamples behind every 95 % interval"
+    )
