@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from evpv_prm.data.questions import assign_pids
 from evpv_prm.errors import InputError
 from evpv_prm.jsonl import parse_record, read_rows
-from evpv_prm.records import Record, path_or_paths
+from evpv_prm.records import Caption, Record, Verdict, path_or_paths
 
 StepLabel = Literal[1, 0, -1]
 """Right, neutral, wrong."""
@@ -55,6 +55,29 @@ class StepRecord(Record):
     def steps(self) -> list[str]:
         """The texts of the steps."""
         return self.response.steps
+
+
+class JudgedRecord(StepRecord):
+    """A labelled solution with the verifier's judgements.
+
+    `step_predict` has one entry a step, 1 or -1, and None where the judge failed;
+    `step_probabilities` is p of "1", where known. `failures` names each failed request as
+    "question:KIND" (an image that cannot be used), "caption:KIND" or "judge[INDEX]:KIND".
+    `structured_vision` is the caption that the judge was shown, None if there was none.
+    """
+
+    structured_vision: Caption | None = None
+    step_predict: list[Verdict | None]
+    step_probabilities: list[float | None]
+    failures: list[str]
+
+    @model_validator(mode="after")
+    def _one_entry_a_step(self) -> Self:
+        for name in ("step_predict", "step_probabilities"):
+            found, steps = len(getattr(self, name)), len(self.steps)
+            if found != steps:
+                raise ValueError(f"{name}: expected one entry a step, found {found} for {steps}")
+        return self
 
 
 def read_step_records(path: Path | str, limit: int | None = None) -> list[StepRecord]:
