@@ -23,6 +23,7 @@ CHAIN = dict.fromkeys(
         "train_step_judge",
         "merge_step_judge",
         "plot_training_curves",
+        "plot_error_categories",
     ),
     1,
 )
@@ -105,6 +106,7 @@ def test_the_data_alone(paper: Project) -> None:
         "merge_vision_descriptions": 1,
         "build_step_judge_sft_data": 1,
         "build_dpo_data": 1,
+        "plot_error_categories": 1,
     }
 
 
