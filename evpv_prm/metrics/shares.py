@@ -13,14 +13,14 @@ from evpv_prm.metrics.bootstrap import FloatArray
 
 @dataclass(frozen=True)
 class Share:
-    """A fraction in [0, 1] and its interval."""
+    """A fraction in [0, 1] and its 95 % interval."""
 
     estimate: float
     low: float
     high: float
 
 
-def clustered_share(hits: ArrayLike, totals: ArrayLike, confidence: float = 0.95) -> Share:
+def clustered_share(hits: ArrayLike, totals: ArrayLike) -> Share:
     """Return the share of the hits with Wilson's interval for the effective number of observations.
 
     Observations of one cluster are alike, so that they tell less than as many independent ones;
@@ -34,7 +34,6 @@ def clustered_share(hits: ArrayLike, totals: ArrayLike, confidence: float = 0.95
     Args:
         hits: the hits of each cluster [clusters].
         totals: the observations of each cluster, at least one [clusters].
-        confidence: the interval's.
 
     Raises:
         ValueError: there are no clusters.
@@ -45,7 +44,7 @@ def clustered_share(hits: ArrayLike, totals: ArrayLike, confidence: float = 0.95
     n = float(total.sum())
     estimate = float(hit.sum()) / n
     size = _effective_number(hit, total, estimate)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = NormalDist().inv_cdf(0.975)
     centre = (estimate + z**2 / (2 * size)) / (1 + z**2 / size)
     variance = estimate * (1 - estimate) / size + z**2 / (4 * size**2)
     half = z * float(np.sqrt(variance)) / (1 + z**2 / size)
