@@ -113,6 +113,9 @@ def training_command(
         *("--seed", str(plan.settings.seed), "--data_seed", str(plan.settings.seed)),
         # Else a sample that cannot be encoded is silently replaced by a random other one.
         *("--strict", "true"),
+        # Else the first validation of each run, and no other, draws a random number: a run that
+        # went on from a checkpoint would drop other weights than one that was never stopped.
+        *("--dataloader_persistent_workers", "false"),
         *("--output_dir", str(checkpoints), "--add_version", "false"),
         *("--external_plugins", str(PLUGIN), "--callbacks", "evpv"),
         *("--report_to", "none"),
