@@ -67,9 +67,13 @@ def plan(settings: Training, hardware: Hardware) -> Plan:
 
     if not hardware.devices and settings.torch_dtype != "float32":
         substitute("torch_dtype", "float32", "there is no GPU")
-    if settings.attn_impl == "flash_attn" and not hardware.flash_attention:
-        missing = "flash-attn is not installed" if hardware.devices else "there is no GPU"
-        substitute("attn_impl", "sdpa", missing)
+    if settings.attn_impl == "flash_attn":
+        if not hardware.devices:
+            substitute("attn_impl", "sdpa", "there is no GPU")
+        elif not hardware.flash_attention:
+            substitute("attn_impl", "sdpa", "flash-attn is not installed or needs newer GPUs")
+        elif flags["torch_dtype"] == "float32":
+            substitute("attn_impl", "sdpa", "flash-attn computes in half precision alone")
     for name in ("padding_free", "packing"):
         if flags.get(name) and flags["attn_impl"] != "flash_attn":
             substitute(name, False, "it needs flash_attn")
