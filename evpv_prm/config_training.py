@@ -63,12 +63,7 @@ class Training(Section):
         True, description="Prepare the data once and take it from the cache when going on"
     )
     dataset_num_proc: int = Field(8, ge=1, description="Processes that prepare the data")
-    dataloader_num_workers: int = Field(
-        1,
-        ge=0,
-        description="Processes that load samples; with validation data, a resumed run repeats "
-        "another bit for bit only with 0",
-    )
+    dataloader_num_workers: int = Field(1, ge=0, description="Processes that load samples")
     stop_grace_s: float = Field(
         300, gt=0, description="Wait for a checkpoint after SIGTERM, then kill, in seconds"
     )
@@ -91,12 +86,7 @@ class SftTraining(Training):
 class VisionSft(SftTraining):
     """Vision SFT: the model learns to describe images."""
 
-    dataloader_num_workers: int = Field(
-        16,
-        ge=0,
-        description="Processes that load samples; with validation data, a resumed run repeats "
-        "another bit for bit only with 0",
-    )
+    dataloader_num_workers: int = Field(16, ge=0, description="Processes that load samples")
 
 
 class StepJudgeSft(SftTraining):

@@ -67,9 +67,13 @@ def plan(settings: Training, hardware: Hardware) -> Plan:
 
     if not hardware.devices and settings.torch_dtype != "float32":
         substitute("torch_dtype", "float32", "there is no GPU")
-    if settings.attn_impl == "flash_attn" and not hardware.flash_attention:
-        missing = "flash-attn is not installed" if hardware.devices else "there is no GPU"
-        substitute("attn_impl", "sdpa", missing)
+    if settings.attn_impl == "flash_attn":
+        if not hardware.devices:
+            substitute("attn_impl", "sdpa", "there is no GPU")
+        elif not hardware.flash_attention:
+            substitute("attn_impl", "sdpa", "flash-attn is not installed or needs newer GPUs")
+        elif flags["torch_dtype"] == "float32":
+            substitute("attn_impl", "sdpa", "flash-attn computes in half precision alone")
     for name in ("padding_free", "packing"):
         if flags.get(name) and flags["attn_impl"] != "flash_attn":
             substitute(name, False, "it needs flash_attn")
@@ -113,6 +117,9 @@ def training_command(
         *("--seed", str(plan.settings.seed), "--data_seed", str(plan.settings.seed)),
         # Else a sample that cannot be encoded is silently replaced by a random other one.
         *("--strict", "true"),
+        # Else the first validation of each run, and no other, draws a random number: a run that
+        # went on from a checkpoint would drop other weights than one that was never stopped.
+        *("--dataloader_persistent_workers", "false"),
         *("--output_dir", str(checkpoints), "--add_version", "false"),
         *("--external_plugins", str(PLUGIN), "--callbacks", "evpv"),
         *("--report_to", "none"),

@@ -10,9 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
+import yaml
 from safetensors.torch import load_file
 
 from evpv_prm.jsonl import write_rows
@@ -20,7 +25,18 @@ from evpv_prm.jsonl import write_rows
 pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS, SAVE_STEPS = 12, 3
+SAMPLES, EPOCHS = 6, 2
+STEPS = SAMPLES * EPOCHS
+SETTINGS = {
+    "num_train_epochs": EPOCHS,
+    "learning_rate": 1e-3,
+    "gradient_accumulation_steps": 1,
+    "logging_steps": 1,
+    "save_steps": 3,
+    "eval_steps": 3,
+    "max_length": 1024,
+    "dataset_num_proc": 1,
+}
 
 
 def sample(image: str, number: int) -> dict[str, object]:
@@ -38,21 +54,26 @@ def sample(image: str, number: int) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def data(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with train.jsonl (12 samples) and validation.jsonl (2)."""
+    """A folder with train.jsonl and validation.jsonl."""
     folder = tmp_path_factory.mktemp("data")
     paths = sorted(path.relative_to(images).as_posix() for path in images.rglob("*.png"))
-    rows = [sample(paths[number % len(paths)], number) for number in range(STEPS + 2)]
-    write_rows(folder / "train.jsonl", rows[:STEPS])
-    write_rows(folder / "validation.jsonl", rows[STEPS:])
+    rows = [sample(paths[number % len(paths)], number) for number in range(SAMPLES + 2)]
+    write_rows(folder / "train.jsonl", rows[:SAMPLES])
+    write_rows(folder / "validation.jsonl", rows[SAMPLES:])
     return folder
 
 
+def environment() -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    values = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    values |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    values.pop("PYTHONDONTWRITEBYTECODE", None)
+    return values
+
+
 def start(script: str, *options: str | Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    environment |= {"PYTHONPATH": str(ROOT)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, str(ROOT / "scripts/train" / f"{script}.py"), *map(str, options)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -68,20 +89,17 @@ def training(
         script,
         *("--model", model, "--images-root", images, "--output", output),
         *("--train", data / "train.jsonl", "--validation", data / "validation.jsonl"),
-        *("--learning-rate", "1e-3", "--gradient-accumulation-steps", "1", "--logging-steps", "1"),
-        *("--save-steps", str(SAVE_STEPS), "--eval-steps", str(SAVE_STEPS)),
-        *("--max-length", "1024", "--dataset-num-proc", "1", "--dataloader-num-workers", "0"),
+        *(f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()),
         *options,
     )
 
 
 def logged_step(output: Path) -> int:
-    """The step of the last whole line in the log of a running training."""
+    """The last step in the log of a training, which may be running."""
     logs = list(output.parent.glob("work/*/checkpoints/logging.jsonl"))
     lines = logs[0].read_text().splitlines(keepends=True) if logs else []
-    words = [
-        json.loads(line).get("global_step/max_steps", "0/0") for line in lines if line[-1] == "\n"
-    ]
+    rows = [json.loads(line) for line in lines if line[-1] == "\n"]
+    words = [row[name] for row in rows if (name := "global_step/max_steps") in row]
     return int(words[-1].partition("/")[0]) if words else 0
 
 
@@ -91,16 +109,28 @@ def wait_for_step(process: subprocess.Popen[str], output: Path, step: int) -> No
         time.sleep(0.01)
 
 
-def trainers(output: Path) -> list[int]:
-    """The processes that have the work folder of an output among their arguments."""
+def processes(folder: Path) -> list[int]:
+    """The processes that have a folder, or what is in it, among their arguments."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if str(output.parent / "work").encode() in entry.read_bytes():
+            if str(folder).encode() in entry.read_bytes():
                 found.append(int(entry.parent.name))
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
+
+
+def trainers(output: Path) -> list[int]:
+    """The processes that train the adapter, without the command that runs them."""
+    return processes(output.parent / "work")
+
+
+def signal_all(pids: Iterable[int], sent: signal.Signals) -> None:
+    """Signal processes of which some may just have ended by the end of others."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, sent)
 
 
 def adapter(output: Path) -> bytes:
@@ -161,8 +191,7 @@ def test_trainer_killed_outright_goes_on_to_the_same_adapter(
     output = tmp_path / "adapter"
     process = training("sft_vision", models / "qwen25vl", data, images, output)
     wait_for_step(process, output, 7)
-    for pid in trainers(output):
-        os.kill(pid, signal.SIGKILL)
+    signal_all(trainers(output), signal.SIGKILL)
     _, log = process.communicate()
     assert process.returncode != 0
     assert f"status -9 at step 6 of {STEPS}" in log.splitlines()[-1]
@@ -176,8 +205,7 @@ def test_killed_and_stopped_dpo_goes_on_to_the_same_adapter(
     whole, disturbed = tmp_path / "whole/adapter", tmp_path / "disturbed/adapter"
 
     def go(output: Path) -> subprocess.Popen[str]:
-        options = ("--adapter=best", "--dataloader-num-workers=1")
-        return training("dpo_vision", models / "qwen25vl", data, images, output, *options)
+        return training("dpo_vision", models / "qwen25vl", data, images, output, "--adapter=best")
 
     finish(go(whole))
     log = [json.loads(line) for line in (whole / "logging.jsonl").read_text().splitlines()]
@@ -188,8 +216,8 @@ def test_killed_and_stopped_dpo_goes_on_to_the_same_adapter(
 
     process = go(disturbed)
     wait_for_step(process, disturbed, 2)
-    for pid in [process.pid, *trainers(disturbed)]:  # as a scheduler does, loaders included
-        os.kill(pid, signal.SIGTERM)
+    # As a scheduler does, loaders included.
+    signal_all([process.pid, *trainers(disturbed)], signal.SIGTERM)
     process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     assert trainers(disturbed) == []
@@ -197,12 +225,69 @@ def test_killed_and_stopped_dpo_goes_on_to_the_same_adapter(
 
     process = go(disturbed)
     wait_for_step(process, disturbed, 7)
-    for pid in [process.pid, *trainers(disturbed)]:
-        os.kill(pid, signal.SIGKILL)
+    signal_all([process.pid, *trainers(disturbed)], signal.SIGKILL)
     process.communicate()
 
     finish(go(disturbed))
     assert adapter(disturbed) == adapter(whole)
+
+
+class Workflow:
+    """Snakemake, with the vision SFT as its only rule, on the data of the other tests."""
+
+    def __init__(self, folder: Path, model: Path, data: Path, images: Path) -> None:
+        self.folder, self.results = folder, folder / "results"
+        self.adapter = self.results / "models/vision_sft"
+        self.log = self.results / "logs/train_vision_sft.log"
+        values: dict[str, Any] = yaml.safe_load(
+            (ROOT / "profiles/demo/experiment.yaml").read_text()
+        )
+        values["results"] = str(self.results)  # for `processes` to find
+        values["training"] |= {"base": str(model), "vision_sft": SETTINGS}
+        (folder / "experiment.yaml").write_text(yaml.safe_dump(values))
+        shutil.copytree(images, self.results / "data/pairs")
+        shutil.copytree(data, self.results / "data/vision_sft")
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        command = [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--configfile", "experiment.yaml", "--cores", "1", "--rerun-incomplete"),
+            *("--allowed-rules", "train_vision_sft", *options, "--", "train_vision_sft"),
+        ]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_workflow_that_is_ended_goes_on_to_the_same_adapter(
+    sent: signal.Signals, sft: Path, models: Path, data: Path, images: Path, tmp_path: Path
+) -> None:
+    workflow = Workflow(tmp_path, models / "qwen25vl", data, images)
+    draw = Random(sent)
+
+    for what in ("job", "Snakemake"):
+        moment = logged_step(workflow.adapter) + draw.randint(1, 3)
+        process = workflow.start()
+        wait_for_step(process, workflow.adapter, moment)
+        if what == "job":
+            signal_all(processes(workflow.results), sent)
+        else:
+            os.killpg(process.pid, sent)
+        _, log = process.communicate()
+        assert process.returncode != 0, log
+        assert not workflow.adapter.exists()
+    if sent == signal.SIGKILL:
+        finish(workflow.start("--unlock"))
+
+    finish(workflow.start())
+    assert "going on from" in workflow.log.read_text()
+    assert adapter(workflow.adapter) == adapter(sft)
 
 
 def test_merged_model_is_the_base_changed_by_the_adapter(
