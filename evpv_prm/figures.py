@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import pandas as pd
@@ -161,7 +160,6 @@ def _parser() -> argparse.ArgumentParser:
         "bon-curves",
         help="accuracy over the number of candidates",
         description=write_bon_curves.__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     bon_curves.set_defaults(write=write_bon_curves)
     bon_curves.add_argument(
@@ -169,27 +167,11 @@ def _parser() -> argparse.ArgumentParser:
         help="metrics file of each policy, in the order of the rows",
     )  # fmt: skip
     bon_curves.add_argument(
-        "--output-stem", type=Path, required=True, metavar="STEM",
-        help="path of the files without their suffix",
-    )  # fmt: skip
-    bon_curves.add_argument(
         "--aggregation", default="correctness_rate", metavar="NAME",
-        help="aggregation of the BoN curves",
+        help="aggregation of the BoN curves (default: %(default)s)",
     )  # fmt: skip
-    bon_curves.add_argument(
-        "--width-in", type=_positive, default=6.75, metavar="INCHES", help="greatest width"
-    )
-    bon_curves.add_argument(
-        "--dpi", type=_positive, default=300, metavar="N", help="dots an inch of the PNG"
-    )
+    plot_style.add_figure_options(bon_curves)
     return parser
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-    return value
 
 
 if __name__ == "__main__":

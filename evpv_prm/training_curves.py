@@ -132,18 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--log", type=_named_log, nargs="+", required=True, metavar="NAME=FILE",
         help="logging.jsonl of a training and its name in the figure",
     )  # fmt: skip
-    parser.add_argument(
-        "--output-stem", type=Path, required=True, metavar="STEM",
-        help="path of the files without their suffix",
-    )  # fmt: skip
-    parser.add_argument(
-        "--width-in", type=float, default=6.75, metavar="INCHES",
-        help="width of the figure (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--dpi", type=float, default=300, metavar="N",
-        help="dots an inch of the PNG (default: %(default)s)",
-    )  # fmt: skip
+    plot_style.add_figure_options(parser)
     arguments = parser.parse_args(argv)
     logs = dict(arguments.log)
     if len(logs) < len(arguments.log):
