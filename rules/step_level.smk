@@ -3,13 +3,6 @@
 # results/step_level/solutions/SHARD.jsonl, results/step_level/{caption,direct}/SHARD.jsonl,
 # results/metrics/step_level/{caption,direct}.json, and the table and the figure step_level.
 
-STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
-
-
-def named_step_metrics(wildcards, input):
-    """The metrics files as NAME=FILE, named as tables and figures show them."""
-    return [f"{name}={file}" for name, file in zip(STEP_MODES.values(), input, strict=True)]
-
 
 rule split_solutions:
     input:
