@@ -94,15 +94,14 @@ def benchmark_arguments():
         ]
         if benchmark.limit:
             words.append(f"limit={benchmark.limit}")
-    if step_level := CONFIG.step_level:
+    if CONFIG.step_level:
         words += [
             "--benchmark",
             "name=VisualProcessBench",
-            f"solutions={step_level.solutions}",
-            f"images={step_level.images}",
+            f"solutions={CONFIG.step_level.solutions}",
+            f"images={CONFIG.step_level.images}",
+            *([f"limit={limit}"] if (limit := CONFIG.step_level.limit) else []),
         ]
-        if step_level.limit:
-            words.append(f"limit={step_level.limit}")
     return words
 
 

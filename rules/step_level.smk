@@ -20,9 +20,7 @@ rule split_solutions:
         mem_mb=1000,
         runtime=10,
     params:
-        limit=(
-            [f"--limit={CONFIG.step_level.limit}"] if CONFIG.step_level.limit else []
-        ),
+        limit=[f"--limit={limit}"] if (limit := CONFIG.step_level.limit) else [],
         code=code_digest("split_solutions"),
     message:
         "Split the labelled solutions into {CONFIG.shards} shard(s) and give each its pid"
