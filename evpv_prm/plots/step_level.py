@@ -103,16 +103,10 @@ def _legend(colours: Mapping[str, str], published_by_source: Sequence[str]) -> l
 def _draw_measured(
     panel: Axes, rows: pd.DataFrame, y: Sequence[float], colour: str, face: str
 ) -> None:
-    value = 100 * rows["estimate"]
-    panel.errorbar(
-        value,
-        y,
-        xerr=[value - 100 * rows["ci95_low"], 100 * rows["ci95_high"] - value],
-        color=colour,
-        markerfacecolor=face,
-        marker="o",
-        linestyle="",
-        elinewidth=0.9,
+    # No error bars: the percentile interval of a small sample need not hold the estimate.
+    panel.hlines(y, 100 * rows["ci95_low"], 100 * rows["ci95_high"], color=colour, linewidth=0.9)
+    panel.plot(
+        100 * rows["estimate"], y, color=colour, markerfacecolor=face, marker="o", linestyle=""
     )
 
 

@@ -215,6 +215,28 @@ def test_a_run_may_have_the_name_of_a_published_system(metrics_file):
     assert names.count("VisualPRM-8B") == 1
 
 
+def test_what_is_not_measured_leaves_a_gap(metrics_file, make):
+    neutral = judged("n", "00", "+-", [None] * 2, source="Neutral")
+    path = metrics_file([*ROWS, neutral])
+
+    assert make(figures, f"a={path}", options=("--dpi", "50"))[0] == 0
+    status, stem = make(tables, f"a={path}")
+    assert status == 0
+    text = stem.with_suffix(".md").read_text()
+    assert "| a | Neutral | – | – | – | – | – |" in text
+    assert "| a | Neutral | 1 | 0 | 0 | 0 (0 / 0 / 0) | 0 (0 / 0 / 0) | 0 | 2 |" in text
+
+
+def test_an_interval_beside_its_estimate_is_drawn(metrics_file, make):
+    path = metrics_file()
+    metrics = orjson.loads(path.read_bytes())
+    pooled = metrics["OVERALL"]["pooled"]
+    pooled["ci95"] = [pooled["macro_f1"] - 0.2, pooled["macro_f1"] - 0.1]
+    path.write_bytes(orjson.dumps(metrics))
+
+    assert make(figures, f"a={path}", options=("--dpi", "50"))[0] == 0
+
+
 # Published values
 
 
