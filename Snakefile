@@ -80,6 +80,7 @@ rule tables:
     input:
         rules.validate_inputs.output,
         rules.tabulate_best_of_n.output,
+        step_level_results("tables"),
 
 
 rule figures:
@@ -87,3 +88,4 @@ rule figures:
         rules.validate_inputs.output,
         rules.plot_bon_curves.output,
         TRAINING_FIGURES,
+        step_level_results("figures"),

@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,13 +29,14 @@ from evpv_prm.data.scored import ScoredCandidate, ScoredQuestion, read_scored
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json, write_text
 from evpv_prm.metrics.best_of_n import NO_ANSWER
-from evpv_prm.metrics.bon_file import OVERALL, BonMetrics
+from evpv_prm.metrics.bon_file import BonMetrics
 from evpv_prm.metrics.bon_summary import SCORES, Outcomes, summarise
 from evpv_prm.metrics.bon_tables import best_of_n_tables
+from evpv_prm.metrics.metrics_file import OVERALL
 from evpv_prm.metrics.rendering import to_markdown
+from evpv_prm.records import failure_reason
 from evpv_prm.reward import AGGREGATIONS
 
-_STEP_INDEX = re.compile(r"\[\d+\]")
 _QUESTIONS_IN_A_TASK = 256
 
 _Judgement: TypeAlias = tuple[list[bool], list[int]]
@@ -154,7 +154,7 @@ def _failures(candidates: Iterable[ScoredCandidate]) -> Iterable[str]:
     """Name the failures of candidates without the index of the step."""
     for candidate in candidates:
         for failure in candidate.failures:
-            yield _STEP_INDEX.sub("", failure)
+            yield failure_reason(failure)
 
 
 def compute(
@@ -215,29 +215,12 @@ def _parser() -> argparse.ArgumentParser:
         "--aggregations", nargs="+", choices=list(AGGREGATIONS), default=list(AGGREGATIONS),
         metavar="NAME", help="how step scores become a candidate's score (default: all five)",
     )  # fmt: skip
+    cli.add_bootstrap(parser)
     parser.add_argument(
-        "--bootstrap-samples", type=_at_least(1), default=2000, metavar="N",
-        help="resamples of the intervals (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--seed", type=_at_least(0), default=0, metavar="N",
-        help="seed of the bootstrap (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--workers", type=_at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
+        "--workers", type=cli.at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
         help="processes that judge answers (default: all cores, %(default)s)",
     )  # fmt: skip
     return parser
-
-
-def _at_least(minimum: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"expected at least {minimum}, found {value}")
-        return value
-
-    return number
 
 
 if __name__ == "__main__":

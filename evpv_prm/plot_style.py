@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 from contextlib import AbstractContextManager
+from itertools import cycle, islice
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from evpv_prm import reports
 from evpv_prm.jsonl import atomic_write
 
 # The palette of Okabe and Ito (2008), "Color universal design".
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 GREY = "#7F7F7F"
+_SERIES = (BLUE, ORANGE, GREEN, "#D55E00", "#CC79A7", "#56B4E9")
+
+
+def colours(count: int) -> list[str]:
+    """Return colours for series that are alike; they repeat after six."""
+    return list(islice(cycle(_SERIES), count))
 
 
 def style() -> AbstractContextManager[None]:
@@ -58,10 +66,7 @@ def save(figure: Figure, stem: Path, dpi: int) -> None:
 
 def add_figure_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a command that draws a figure: where it goes and how large it is."""
-    parser.add_argument(
-        "--output-stem", type=Path, required=True, metavar="STEM",
-        help="path of the files without their suffix",
-    )  # fmt: skip
+    reports.add_stem(parser)
     parser.add_argument(
         "--width-in", type=_positive, default=6.75, metavar="INCHES",
         help="greatest width of the figure (default: %(default)s)",

@@ -34,6 +34,7 @@ def or_stop(function, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 STEP_LEVEL = []  # what the step-level experiments make; their rules add to it
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
@@ -104,9 +105,20 @@ def benchmark_arguments():
     return words
 
 
+def step_level_results(folder):
+    """What the step-level experiments make in one folder of the results."""
+    return [file for file in STEP_LEVEL if file.startswith(f"{RESULTS}/{folder}/")]
+
+
 def named_metrics(wildcards, input):
     """The metrics files as NAME=FILE, in the configuration's order."""
     return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
+
+
+def named_step_metrics(wildcards, input):
+    """The step-level metrics files as NAME=FILE, named as tables and figures show them."""
+    names = STEP_MODES.values()
+    return [f"{name}={file}" for name, file in zip(names, input, strict=True)]
 
 
 def stem(wildcards, output):
