@@ -25,7 +25,7 @@ from evpv_prm.data.constraint_records import (
     CorruptedPass,
     JudgedPass,
 )
-from evpv_prm.data.step_records import JudgedRecord, StepRecord, read_step_records
+from evpv_prm.data.step_records import JudgedRecord, read_step_records
 from evpv_prm.engine.base import Failure, Result
 from evpv_prm.engine.command import add_engine_options, check_failures, open_engine
 from evpv_prm.engine.store import StoredEngine
@@ -60,18 +60,16 @@ def shown_captions(
 
 
 def judge_corruptions(
-    records: Sequence[StepRecord],
-    images: Path,
+    solutions: Sequence[Solution],
     engine: StoredEngine,
     judging: StepJudging,
     ratios: Sequence[float],
     seed: int,
 ) -> list[ConstraintRecord]:
-    """Return the records with the judgements of all passes, in the order given.
+    """Return the records of all solutions with the judgements of all passes, in order.
 
     Two waves of requests: the captions, then the judgements of all passes in both views.
     """
-    solutions = load_solutions(records, images)
     captions = caption_solutions(solutions, engine, judging, seed)
     shown = [
         shown_captions(solution, caption, ratios, seed)
@@ -148,11 +146,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     judging = read_options(arguments, StepJudging)
     ratios = read_options(arguments, ConstraintCorruption).ratios
 
-    records = read_step_records(arguments.benchmark)
+    solutions = load_solutions(read_step_records(arguments.benchmark), arguments.images)
     with open_engine(arguments) as engine:
-        judged = judge_corruptions(
-            records, arguments.images, engine, judging, ratios, arguments.seed
-        )
+        judged = judge_corruptions(solutions, engine, judging, ratios, arguments.seed)
     verdicts = [v for record in judged for each in record.passes() for v in each.step_predict]
     failed, allowed = verdicts.count(None), arguments.max_failures
     status = check_failures(failed, len(verdicts), allowed, "judgements")
