@@ -14,7 +14,10 @@ from matplotlib.figure import Figure
 from evpv_prm import cli, plot_style, reports
 from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.bon_file import read_bon_metrics
+from evpv_prm.metrics.corruption_file import read_corruption_metrics
+from evpv_prm.metrics.corruption_tables import corruption_frame
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
+from evpv_prm.plots.corruption_curves import draw_corruption_curves
 
 Draw: TypeAlias = Callable[[Mapping[str, Path], argparse.Namespace], tuple[Figure, pd.DataFrame]]
 """From metrics files by name, and the arguments, to a figure and its numbers."""
@@ -28,7 +31,15 @@ def bon_curves(
     return draw_bon_curves(frame, arguments.width_in), frame
 
 
-FIGURES: dict[str, Draw] = {"bon-curves": bon_curves}
+def corruption(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw macro-F1 over the share of captions' items that was corrupted."""
+    frame = corruption_frame(read_corruption_metrics(files))
+    return draw_corruption_curves(frame, arguments.width_in), frame
+
+
+FIGURES: dict[str, Draw] = {"bon-curves": bon_curves, "corruption": corruption}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
