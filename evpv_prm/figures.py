@@ -16,8 +16,12 @@ from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.corruption_file import read_corruption_metrics
 from evpv_prm.metrics.corruption_tables import corruption_frame
+from evpv_prm.metrics.step_file import read_step_metrics
+from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
 from evpv_prm.plots.corruption_curves import draw_corruption_curves
+from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
+from evpv_prm.published import PUBLISHED
 
 Draw: TypeAlias = Callable[[Mapping[str, Path], argparse.Namespace], tuple[Figure, pd.DataFrame]]
 """From metrics files by name, and the arguments, to a figure and its numbers."""
@@ -31,6 +35,14 @@ def bon_curves(
     return draw_bon_curves(frame, arguments.width_in), frame
 
 
+def step_level(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw the verification of labelled steps, by source and overall, beside published systems."""
+    frame = step_level_drawn(step_level_frame(read_step_metrics(files), PUBLISHED))
+    return draw_step_level(frame, arguments.width_in), frame
+
+
 def corruption(
     files: Mapping[str, Path], arguments: argparse.Namespace
 ) -> tuple[Figure, pd.DataFrame]:
@@ -39,7 +51,11 @@ def corruption(
     return draw_corruption_curves(frame, arguments.width_in), frame
 
 
-FIGURES: dict[str, Draw] = {"bon-curves": bon_curves, "corruption": corruption}
+FIGURES: dict[str, Draw] = {
+    "bon-curves": bon_curves,
+    "step-level": step_level,
+    "corruption": corruption,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,6 +18,10 @@ from evpv_prm.metrics.bon_tables import best_of_n_tables
 from evpv_prm.metrics.corruption_file import read_corruption_metrics
 from evpv_prm.metrics.corruption_tables import corruption_frame, corruption_tables
 from evpv_prm.metrics.rendering import Table, to_latex, to_markdown
+from evpv_prm.metrics.step_file import read_step_metrics
+from evpv_prm.metrics.step_frame import step_level_frame
+from evpv_prm.metrics.step_tables import comparison_table, step_level_tables
+from evpv_prm.published import PUBLISHED
 
 Tabulate: TypeAlias = Callable[[Mapping[str, Path]], tuple[list[Table], pd.DataFrame]]
 """From metrics files by name to tables for reading and a frame with every number."""
@@ -29,13 +33,24 @@ def best_of_n(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     return best_of_n_tables(metrics), tidy_frame(metrics)
 
 
+def step_level(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate the verification of labelled steps beside published results."""
+    metrics = read_step_metrics(files)
+    tables = [comparison_table(metrics, PUBLISHED), *step_level_tables(metrics)]
+    return tables, step_level_frame(metrics, PUBLISHED)
+
+
 def corruption(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     """Tabulate the verification of steps with corrupted captions."""
     metrics = read_corruption_metrics(files)
     return corruption_tables(metrics), corruption_frame(metrics)
 
 
-TABLES: dict[str, Tabulate] = {"best-of-n": best_of_n, "corruption": corruption}
+TABLES: dict[str, Tabulate] = {
+    "best-of-n": best_of_n,
+    "step-level": step_level,
+    "corruption": corruption,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
