@@ -119,7 +119,7 @@ def _scores(
     """Score one pass, as yet without a difference."""
     confusions = record_confusions(outcomes, outcomes.n_samples)
     rng = np.random.default_rng(seed)
-    sums = resample_sums(confusions, np.arange(outcomes.n_samples), samples, rng)
+    sums = resample_sums(confusions, outcomes.pids, samples, rng)
     area = auroc(outcomes)
     items, changed = sum(meta.items for meta in metas), sum(meta.changed for meta in metas)
     return Scores(
