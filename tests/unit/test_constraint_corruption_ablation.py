@@ -20,7 +20,7 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.records import Caption
 from evpv_prm.step_judging import caption_solutions, judge_group, load_solutions, view
 from tests.scripted import ScriptedEngine
-from tests.stages import draw, prompt_of, rows_of, run_stage, stored
+from tests.stages import draw, labelled, prompt_of, rows_of, run_stage, stored
 
 SEED = 11
 RATIOS = ConstraintCorruption().ratios
@@ -31,16 +31,8 @@ CAPTION = {
 }
 
 
-def record(pid: str = "p", steps: Sequence[str] = ("one", "two"), **fields: Any) -> dict[str, Any]:
-    return {
-        "pid": pid,
-        "image": ["a.png"],
-        "question": f"Question {pid}?",
-        "response": {"steps": list(steps), "process_correctness": [1, -1, 0][: len(steps)]},
-        "policy_model": "M",
-        "data_source": "S",
-        **fields,
-    }
+def record(pid: str = "p", steps: Sequence[str] = ("one", "two bad"), **fields: Any) -> Any:
+    return labelled(*steps, **{"pid": pid, "question": f"Question {pid}?", **fields})
 
 
 def answer(request: Request) -> Result:
