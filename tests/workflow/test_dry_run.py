@@ -35,6 +35,10 @@ STEP_LEVEL = {
     "compute_step_metrics": 2,
     "tabulate_step_level": 1,
     "plot_step_level": 1,
+    "corrupt_constraints": 8,
+    "summarise_corruption": 1,
+    "tabulate_corruption": 1,
+    "plot_corruption": 1,
 }
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
@@ -161,5 +165,6 @@ def test_the_demo(clone: Project) -> None:
         "compute_bon_metrics": 1,
         **STEP_LEVEL,
         "verify_steps": 2,
+        "corrupt_constraints": 1,
         **REPORTS,
     }
