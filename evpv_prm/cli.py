@@ -37,10 +37,13 @@ def run(main: Callable[[], int]) -> int:
         package.removeHandler(handler)
 
 
-def parser(doc: str | None, command: str) -> argparse.ArgumentParser:
-    """Return a parser for `python -m evpv_prm.COMMAND` whose help begins with the module's text."""
+def parser(doc: str | None, command: str | None = None) -> argparse.ArgumentParser:
+    """Return a parser whose help begins with the module's text.
+
+    It is for `python -m evpv_prm.COMMAND`; for the script that runs, when no command is named.
+    """
     return argparse.ArgumentParser(
-        prog=f"python -m evpv_prm.{command}",
+        prog=f"python -m evpv_prm.{command}" if command else None,
         usage="%(prog)s [options]",  # the list of all flags would fill the screen
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -24,8 +24,8 @@ from typing import TypeAlias
 import numpy as np
 from tqdm import tqdm
 
+from evpv_prm import cli
 from evpv_prm.answers import ground_truth, is_correct, normalise
-from evpv_prm.cli import run
 from evpv_prm.data.scored import ScoredCandidate, ScoredQuestion, read_scored
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json, write_text
@@ -200,11 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m evpv_prm.compute_bon_metrics",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = cli.parser(__doc__, "compute_bon_metrics")
     parser.add_argument(
         "--scored", nargs="+", type=Path, required=True, metavar="S.jsonl",
         help="scored files of one policy; a pid may appear once",
@@ -217,18 +213,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--aggregations", nargs="+", choices=list(AGGREGATIONS), default=list(AGGREGATIONS),
-        metavar="NAME", help="how step scores become a candidate's score",
+        metavar="NAME", help="how step scores become a candidate's score (default: all five)",
     )  # fmt: skip
     parser.add_argument(
         "--bootstrap-samples", type=_at_least(1), default=2000, metavar="N",
-        help="resamples of the intervals",
+        help="resamples of the intervals (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=_at_least(0), default=0, metavar="N", help="seed of the bootstrap"
-    )
+        "--seed", type=_at_least(0), default=0, metavar="N",
+        help="seed of the bootstrap (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--workers", type=_at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
-        help="processes that judge answers",
+        help="processes that judge answers (default: all cores, %(default)s)",
     )  # fmt: skip
     return parser
 
@@ -244,4 +241,4 @@ def _at_least(minimum: int) -> Callable[[str], int]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(cli.run(main))

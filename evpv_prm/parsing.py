@@ -10,13 +10,15 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from evpv_prm.engine.base import Failure
 from evpv_prm.records import Candidate, Caption, Verdict
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _BRACES = re.compile(r'\\.|[{}"]', re.DOTALL)
 _MINUS = str.maketrans("−–—﹣－", "-----")
@@ -59,19 +61,36 @@ def _braced(text: str) -> Iterator[str]:
                 yield text[start : token.end()]
 
 
+def parse_json(text: str, model: type[ModelT], kind: str) -> ModelT | Failure:
+    """Read the first JSON object of a text as a pydantic model.
+
+    What the model refuses is a failure of this kind whose detail names the field.
+    """
+    value = parse_object(text)
+    return value if isinstance(value, Failure) else _validated(value, model, kind, text)
+
+
+def _validated(
+    value: Mapping[str, Any], model: type[ModelT], kind: str, text: str
+) -> ModelT | Failure:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        return Failure(kind, f"{where}: {problem['msg']}", text)
+
+
 def parse_candidate(text: str) -> Candidate | Failure:
     """Read {"reasoningprocess": [{steptext, visualdependency}, …], "finalanswer": TEXT}."""
     value = parse_object(text)
     if isinstance(value, Failure):
         return value
-    try:
-        candidate = Candidate.model_validate(
-            {key: value[key] for key in ("reasoningprocess", "finalanswer") if key in value}
-        )
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        return Failure("invalid_candidate", f"{where}: {problem['msg']}", text)
+    fields = Candidate.model_fields.keys() - {"eval"}
+    said = {key: entry for key, entry in value.items() if key in fields}
+    candidate = _validated(said, Candidate, "invalid_candidate", text)
+    if isinstance(candidate, Failure):
+        return candidate
     if not candidate.reasoningprocess:
         return Failure("no_steps", text=text)
     if not candidate.finalanswer.strip():

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evpv_prm.cli import run
+from evpv_prm import cli
 from evpv_prm.data.questions import read_questions
 from evpv_prm.jsonl import write_rows
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see --help."""
-    parser = argparse.ArgumentParser(
-        prog="python -m evpv_prm.prepare_questions", description=__doc__
-    )
+    parser = cli.parser(__doc__, "prepare_questions")
     parser.add_argument("--questions", type=Path, required=True, help="benchmark file (JSONL)")
     parser.add_argument("--datasource", help="take this datasource alone; default: the whole file")
     parser.add_argument(
@@ -31,4 +28,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(cli.run(main))

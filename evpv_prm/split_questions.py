@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
-from evpv_prm.cli import run
+from evpv_prm import cli
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import read_records, write_rows
 from evpv_prm.records import Question
@@ -25,7 +24,7 @@ def split(items: Sequence[T], shards: int) -> list[Sequence[T]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see --help."""
-    parser = argparse.ArgumentParser(prog="python -m evpv_prm.split_questions", description=__doc__)
+    parser = cli.parser(__doc__, "split_questions")
     parser.add_argument(
         "--questions", type=Path, required=True, help="JSONL file of evpv_prm.prepare_questions"
     )
@@ -53,4 +52,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(cli.run(main))

@@ -17,8 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evpv_prm import plot_style
-from evpv_prm.cli import run
+from evpv_prm import cli, plot_style
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import read_rows, write_text
 
@@ -128,12 +127,7 @@ def _named_log(word: str) -> tuple[str, Path]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
-    parser = argparse.ArgumentParser(
-        prog="python -m evpv_prm.training_curves",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = cli.parser(__doc__, "training_curves")
     parser.add_argument(
         "--log", type=_named_log, nargs="+", required=True, metavar="NAME=FILE",
         help="logging.jsonl of a training and its name in the figure",
@@ -163,4 +157,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(cli.run(main))

@@ -22,7 +22,7 @@ from typing import Any
 from tabulate import tabulate
 from tqdm import tqdm
 
-from evpv_prm.cli import run
+from evpv_prm import cli
 from evpv_prm.data.inputs import (
     ERROR_KINDS,
     KINDS,
@@ -199,11 +199,7 @@ def _progress(items: Iterable[Failure | None], total: int) -> Iterable[Failure |
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m evpv_prm.validate_inputs",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.parser(__doc__, "validate_inputs")
     parser.add_argument(
         "--benchmark",
         action="append",
@@ -234,4 +230,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(cli.run(main))

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from evpv_prm.engine.base import Failure
-from evpv_prm.parsing import parse_object
+from evpv_prm.parsing import parse_json
 
 OPPOSITES = (
     ("left", "right"), ("leftmost", "rightmost"), ("above", "below"), ("top", "bottom"),
@@ -119,15 +119,9 @@ def parse_noise(text: str, chosen: str, max_errors: int) -> Corruption | Failure
     one that does not say what stood in the right text and what stands in the wrong one);
     "unchanged".
     """
-    value = parse_object(text)
-    if isinstance(value, Failure):
-        return value
-    try:
-        noise = _Noise.model_validate(value)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Failure("invalid_noise", f"{where}: {first['msg']}", text)
+    noise = parse_json(text, _Noise, "invalid_noise")
+    if isinstance(noise, Failure):
+        return noise
     rejected = noise.image_description.strip()
     if not rejected or rejected.split() == chosen.split():
         return Failure("unchanged", text=text)

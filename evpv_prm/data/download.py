@@ -22,6 +22,7 @@ from modelscope_hub.compat import snapshot_download
 from modelscope_hub.errors import HubError
 from pydantic import BaseModel, ValidationError
 
+from evpv_prm import cli
 from evpv_prm.config_data import DatasetDownload, ModelDownload
 from evpv_prm.data.archives import find_archives, unpack
 from evpv_prm.errors import UserError
@@ -157,12 +158,7 @@ def main_model(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(title: str, section: type[Section], argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        usage="%(prog)s [options]",
-        description=f"{title}\n\n{(__doc__ or '').partition('.')[2].strip()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = cli.parser(f"{title}\n\n{(__doc__ or '').partition('.')[2].strip()}")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder to write to"
     )

@@ -14,7 +14,6 @@ Written for each subset, below the output folder:
 
 from __future__ import annotations
 
-import argparse
 import errno
 import logging
 import os
@@ -31,6 +30,7 @@ import orjson
 from tabulate import tabulate
 from tqdm import tqdm
 
+from evpv_prm import cli
 from evpv_prm.config_data import PairExtraction
 from evpv_prm.data.images import ImageError, resolve_image
 from evpv_prm.data.process_index import Entry, ProcessIndex
@@ -206,12 +206,7 @@ def _table(reports: Sequence[PairReport]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
-    parser = argparse.ArgumentParser(
-        usage="%(prog)s [options]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = cli.parser(__doc__)
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="DIR",
         help="folder of the annotation files; every *.jsonl below it is read",

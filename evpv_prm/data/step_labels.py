@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from evpv_prm.data.pair_records import Label, PairRecord
 from evpv_prm.engine.base import Failure
-from evpv_prm.parsing import parse_object
+from evpv_prm.parsing import parse_json
 from evpv_prm.prompts import CATEGORIES, SUBCATEGORIES
 
 _STEP_NUMBER = re.compile(r"step\s*\d+\s*[:.)]?", re.IGNORECASE)
@@ -72,15 +72,9 @@ def parse_judgement(text: str, record: PairRecord) -> Judgement | Failure:
     and layout); "contradicts_label" (a wrong step in a solution labelled "+", or none in one
     labelled "-").
     """
-    value = parse_object(text)
-    if isinstance(value, Failure):
-        return value
-    try:
-        reply = _TeacherSteps.model_validate(value)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        return Failure("invalid_steps", f"{where}: {problem['msg']}", text)
+    reply = parse_json(text, _TeacherSteps, "invalid_steps")
+    if isinstance(reply, Failure):
+        return reply
     results = tuple(reply.step_judge_result)
     steps = tuple(step.strip() for step in reply.Solution_steps)
     numbers = [result.step for result in results]

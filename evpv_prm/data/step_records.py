@@ -62,7 +62,8 @@ class JudgedRecord(StepRecord):
 
     `step_predict` has one entry a step, 1 or -1, and None where the judge failed;
     `step_probabilities` is p of "1", where known. `failures` names each failed request as
-    "question:KIND" (an image that cannot be used), "caption:KIND" or "judge[INDEX]:KIND".
+    "question:KIND" (an image that cannot be used), "caption:KIND" or "judge[INDEX]:KIND"; it is
+    "no_steps" alone for a record without steps.
     `structured_vision` is the caption that the judge was shown, None if there was none.
     """
 

@@ -6,12 +6,11 @@ true: all facts of every picture and a right solution) and `images/DATASOURCE/NN
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evpv_prm.cli import run
+from evpv_prm import cli
 from evpv_prm.diagrams.draw import png
 from evpv_prm.diagrams.world import MULTI_IMAGE, Problem, make_world
 from evpv_prm.errors import UserError
@@ -20,11 +19,7 @@ from evpv_prm.jsonl import atomic_write, write_rows
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m evpv_prm.diagrams.make_world",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.parser(__doc__, "diagrams.make_world")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--questions-per-datasource",
@@ -57,4 +52,4 @@ def write_world(directory: Path, problems: Sequence[Problem]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(cli.run(main))

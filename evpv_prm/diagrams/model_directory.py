@@ -6,17 +6,13 @@ import argparse
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from evpv_prm import cli
 from evpv_prm.directories import atomic_directory
 
 
 def builder_parser(module: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the flags that all builders have."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m evpv_prm.diagrams.{module}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = cli.parser(description, f"diagrams.{module}")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the random weights (default: %(default)s)"

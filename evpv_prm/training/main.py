@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from evpv_prm import cli
 from evpv_prm.config_training import StepJudgeSft, Training, VisionDpo, VisionSft
 from evpv_prm.options import add_options, read_options
 from evpv_prm.training.command import BaseModel
@@ -48,12 +49,9 @@ def _main(
     command: Callable[[Sequence[str] | None], int],
     argv: Sequence[str] | None,
 ) -> int:
-    parser = argparse.ArgumentParser(
-        prog=f"python scripts/train/{command.__name__}.py",
-        usage="%(prog)s [options]",
-        description=f"{command.__doc__} Writes a LoRA adapter with ms-swift; a killed run goes on "
-        "from its last checkpoint, in work/ beside the output.",
-        allow_abbrev=False,
+    parser = cli.parser(
+        f"{command.__doc__} Writes a LoRA adapter with ms-swift;\na killed run goes on from its "
+        "last checkpoint, in work/ beside the output."
     )
     add_base_options(parser)
     parser.add_argument(

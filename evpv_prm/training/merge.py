@@ -6,7 +6,6 @@ SHA-256 of every file.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shlex
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from evpv_prm import cli
 from evpv_prm.directories import atomic_directory, check_replaceable
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json
@@ -87,13 +87,7 @@ def _training_manifest(adapter: Path) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
-    parser = argparse.ArgumentParser(
-        prog="python scripts/train/merge_lora.py",
-        usage="%(prog)s [options]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = cli.parser(__doc__)
     add_base_options(parser)
     parser.add_argument(
         "--adapter", type=Path, required=True, metavar="DIR", help="adapter of a training"
