@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,9 +33,9 @@ from evpv_prm.metrics.bon_file import OVERALL, BonMetrics
 from evpv_prm.metrics.bon_summary import SCORES, Outcomes, summarise
 from evpv_prm.metrics.bon_tables import best_of_n_tables
 from evpv_prm.metrics.rendering import to_markdown
+from evpv_prm.records import failure_reason
 from evpv_prm.reward import AGGREGATIONS
 
-_STEP_INDEX = re.compile(r"\[\d+\]")
 _QUESTIONS_IN_A_TASK = 256
 
 _Judgement: TypeAlias = tuple[list[bool], list[int]]
@@ -154,7 +153,7 @@ def _failures(candidates: Iterable[ScoredCandidate]) -> Iterable[str]:
     """Name the failures of candidates without the index of the step."""
     for candidate in candidates:
         for failure in candidate.failures:
-            yield _STEP_INDEX.sub("", failure)
+            yield failure_reason(failure)
 
 
 def compute(

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 RESPONSE_KEY = re.compile(r"vlmresponse([1-9][0-9]*)")
+_STEP_INDEX = re.compile(r"\[\d+\]")
 
 
 class Record(BaseModel):
@@ -59,6 +60,11 @@ class Question(Record):
     def images(self) -> tuple[str, ...]:
         """The image paths in the order of the question's markers."""
         return (self.image,) if isinstance(self.image, str) else tuple(self.image)
+
+
+def failure_reason(failure: str) -> str:
+    """Return a failure without the index of its step: "judge:timeout" for "judge[3]:timeout"."""
+    return _STEP_INDEX.sub("", failure)
 
 
 def null_if_blank(value: Any) -> Any:
