@@ -66,7 +66,7 @@ class Counts:
 def cases(
     solutions: Sequence[Solution], ablations: Sequence[Ablation], seeds: Sequence[int]
 ) -> list[Case]:
-    """Return all combinations; those of a solution follow each other, as their prompts are alike."""
+    """Return all combinations; a solution's follow each other, for their prompts begin alike."""
     return [Case(s, ablation, seed) for s in solutions for seed in seeds for ablation in ablations]
 
 

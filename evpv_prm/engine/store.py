@@ -66,7 +66,7 @@ class ResponseStore:
         return Counter(self._failures.values())
 
     def failure(self, key: str) -> str | None:
-        """Return the kind of a request's last failure; None where it was never asked, or has a reply."""
+        """Return the kind of the last failure of a request that has only failed so far, or None."""
         return self._failures.get(key)
 
     def refresh(self) -> None:
