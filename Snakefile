@@ -1,5 +1,6 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
-# Targets: all (default), data, models, best_of_n, tables, figures. Rules live in rules/, logic in evpv_prm/.
+# Targets: all (default), data, models, best_of_n, step_level, tables, figures.
+# Rules live in rules/, logic in evpv_prm/.
 
 from snakemake.utils import min_version
 
@@ -21,11 +22,17 @@ include: "rules/verify.smk"
 include: "rules/report.smk"
 
 
+if CONFIG.step_level:
+
+    include: "rules/step_level.smk"
+
+
 localrules:
     all,
     data,
     models,
     best_of_n,
+    step_level,
     tables,
     figures,
 
@@ -40,6 +47,7 @@ rule all:
         [rules.check_leakage.output, rules.plot_training_curves.output]
         if MAKES_VERIFIER
         else [],
+        STEP_LEVEL,
 
 
 rule data:
@@ -60,6 +68,12 @@ rule best_of_n:
     input:
         rules.validate_inputs.output,
         expand(f"{RESULTS}/metrics/best_of_n/{{policy}}.json", policy=CONFIG.policies),
+
+
+rule step_level:
+    input:
+        rules.validate_inputs.output,
+        STEP_LEVEL,
 
 
 rule tables:

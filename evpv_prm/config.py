@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from evpv_prm.config_data import DataSet, ModelDownload
+from evpv_prm.config_step_level import StepLevel
 from evpv_prm.config_teacher import TeacherData
 from evpv_prm.config_training import Trainings
 from evpv_prm.errors import UserError
@@ -36,18 +37,8 @@ Aggregation = Literal[
 
 REQUEST_FIELDS = frozenset(
     {
-        *(
-            "model",
-            "messages",
-            "prompt",
-            "params",
-            "max_tokens",
-            "seed",
-            "temperature",
-            "top_p",
-            "n",
-            "stream",
-        ),
+        *("model", "messages", "prompt", "params", "max_tokens", "seed", "n", "stream"),
+        *("temperature", "top_p"),
         *("presence_penalty", "frequency_penalty", "repetition_penalty"),
         *("logprobs", "top_logprobs", "structured_outputs", "response_format"),
     }
@@ -347,6 +338,9 @@ class Config(Section):
     candidates: Candidates = Field(Candidates(), description="Sampling of the candidates")
     scoring: Scoring = Field(Scoring(), description="Scoring by the verifier")
     best_of_n: BestOfN = Field(BestOfN(), description="Best-of-N metrics")
+    step_level: StepLevel | None = Field(
+        StepLevel(), description="The step-level experiments; null: none of them"
+    )
     figures: Figures = Field(Figures(), description="Figures")
     diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
 

@@ -16,6 +16,7 @@ from evpv_prm.workflow import (
     job_environment,
     model_files,
     question_files,
+    solution_files,
 )
 
 # Jobs run the code of this repository, wherever Snakemake was started.
@@ -33,6 +34,7 @@ def or_stop(function, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+STEP_LEVEL = []  # what the step-level experiments make; their rules add to it
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
@@ -91,6 +93,15 @@ def benchmark_arguments():
         ]
         if benchmark.limit:
             words.append(f"limit={benchmark.limit}")
+    if step_level := CONFIG.step_level:
+        words += [
+            "--benchmark",
+            "name=VisualProcessBench",
+            f"solutions={step_level.solutions}",
+            f"images={step_level.images}",
+        ]
+        if step_level.limit:
+            words.append(f"limit={step_level.limit}")
     return words
 
 

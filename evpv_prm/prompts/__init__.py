@@ -32,6 +32,7 @@ from evpv_prm.prompts.verifier import (
     caption,
     describe,
     judge,
+    premises,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "judge_all",
     "noise",
     "policy",
+    "premises",
     "teacher_describe",
     "teacher_steps",
 ]
