@@ -7,18 +7,17 @@ configurations share captions, and a comparison holds fixed whatever it is not a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from evpv_prm import parsing
-from evpv_prm.ablations import FIXED_CAPTIONS, Ablation, corrupted, random_verdict
+from evpv_prm.ablations import FIXED_CAPTIONS, Ablation, corrupted, find, random_verdict
 from evpv_prm.config_step_level import StepJudging
 from evpv_prm.data.step_records import JudgedRecord
 from evpv_prm.engine.base import Failure, Reply, Request, Result
 from evpv_prm.engine.store import StoredEngine
-from evpv_prm.records import Caption
+from evpv_prm.records import Caption, failure_reason
 from evpv_prm.step_judging import (
     Solution,
     ask,
@@ -93,13 +92,12 @@ def judge_cases(
     return records, counted.counts()
 
 
-def failed_steps(records: Sequence[AblatedRecord], ablation: Ablation) -> int:
-    """Count the steps without verdict, but for those whose free reply holds none."""
-    failed = sum(record.step_predict.count(None) for record in records)
-    if ablation.is_constrained:
-        return failed
-    kinds = Counter(name.rpartition(":")[2] for r in records for name in r.failures)
-    return failed - sum(kinds[kind] for kind in PARSE_FAILURES)
+def has_failed(record: AblatedRecord) -> bool:
+    """Whether a step has no verdict for another reason than that its free reply holds none."""
+    reasons = {failure_reason(failure) for failure in record.failures}
+    if not find(record.ablation_name).is_constrained:
+        reasons -= {f"judge:{kind}" for kind in PARSE_FAILURES}
+    return not record.is_judged and bool(reasons)
 
 
 def _caption_requests(case: Case, judging: StepJudging) -> list[Request]:

@@ -64,6 +64,17 @@ class StepGate(Section):
     )
 
 
+class AblationSuite(Section):
+    """The ablation suite: what is judged again with one thing changed."""
+
+    repetitions: int = Field(
+        1,
+        ge=1,
+        description="Times that the whole suite is judged, each time with captions of its own; "
+        "the first with `seed`, the next with seed + 1, …",
+    )
+
+
 class StepLevel(Section):
     """The step-level experiments: which labelled solutions, and how they are judged."""
 
@@ -77,6 +88,7 @@ class StepLevel(Section):
     limit: int | None = Field(None, ge=1, description="Take only the first records; null: all")
     judging: StepJudging = Field(StepJudging(), description="Captions and judgements")
     gate: StepGate = Field(StepGate(), description="The reliability gate on labelled solutions")
+    ablations: AblationSuite = Field(AblationSuite(), description="The ablation suite")
     bootstrap_samples: int = Field(
         2000, ge=1, description="Bootstrap resamples behind every 95 % interval"
     )

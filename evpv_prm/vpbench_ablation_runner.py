@@ -13,16 +13,16 @@ import argparse
 import dataclasses
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
 from evpv_prm import cli
-from evpv_prm.ablation_requests import AblatedRecord, Counts, cases, failed_steps, judge_cases
-from evpv_prm.ablations import SUITE, Ablation, find
-from evpv_prm.config_step_level import StepJudging
+from evpv_prm.ablation_requests import AblatedRecord, Counts, cases, has_failed, judge_cases
+from evpv_prm.ablations import SUITE, find
+from evpv_prm.config_step_level import AblationSuite, StepJudging
 from evpv_prm.data.step_records import read_step_records
 from evpv_prm.engine.command import add_engine_options, check_failures, open_engine
 from evpv_prm.engine.store import Statistics
@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     ablations = SUITE if arguments.ask_all else (find(arguments.configuration),)
     judging = read_options(arguments, StepJudging)
-    seeds = range(arguments.seed, arguments.seed + arguments.repetitions)
+    suite = read_options(arguments, AblationSuite)
+    seeds = range(arguments.seed, arguments.seed + suite.repetitions)
 
     solutions = [
         solution
@@ -78,15 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with open_engine(arguments) as engine:
         records, counts = judge_cases(cases(solutions, ablations, seeds), engine, judging)
     print(counts_table(engine.statistics, counts))
-    status = max(
-        check_failures(
-            failed_steps(group, ablation),
-            sum(len(record.steps) for record in group),
-            arguments.max_failures,
-            f"steps of {ablation.name}",
-        )
-        for ablation, group in _by_ablation(records, ablations)
-    )
+    status = _check_failures(records, arguments.max_failures)
     if status == 0 and arguments.ask_all:
         write_json(arguments.output, requests_report(engine.statistics, counts))
     elif status == 0:
@@ -94,13 +87,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _by_ablation(
-    records: Sequence[AblatedRecord], ablations: Sequence[Ablation]
-) -> list[tuple[Ablation, list[AblatedRecord]]]:
-    groups: defaultdict[str, list[AblatedRecord]] = defaultdict(list)
+def _check_failures(records: Iterable[AblatedRecord], allowed: float) -> int:
+    """Return the exit status; a configuration cannot hide its failures among the other ones."""
+    failed: defaultdict[str, list[bool]] = defaultdict(list)
     for record in records:
-        groups[record.ablation_name].append(record)
-    return [(ablation, groups[ablation.name]) for ablation in ablations]
+        failed[record.ablation_name].append(has_failed(record))
+    return max(
+        check_failures(sum(found), len(found), allowed, f"solutions of {name}")
+        for name, found in failed.items()
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,11 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--configuration", metavar="NAME", help="the configuration to judge in")
     what.add_argument("--ask-all", action="store_true", help="ask for all configurations")
     what.add_argument("--list", action=_PrintSuite, nargs=0, help="print the suite and exit")
-    parser.add_argument(
-        "--repetitions", type=int, default=1, metavar="N",
-        help="times that everything is asked, with captions of their own: seeds from --seed on "
-        "(default: %(default)s)",
-    )  # fmt: skip
+    add_options(parser, AblationSuite)
     add_options(parser, StepJudging)
     add_engine_options(parser)
     return parser

@@ -465,7 +465,7 @@ def test_what_was_never_asked_is_a_failure_of_a_run_without_engine(
     run: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(None, "--configuration", "no_structured_vision") == 1
-    assert "15 of 15 steps of no_structured_vision failed" in capsys.readouterr().err
+    assert "2 of 2 solutions of no_structured_vision failed" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     words = ("--configuration", "no_structured_vision", "--max-failures", "1")
     assert run(None, *words) == 0
@@ -484,7 +484,7 @@ def test_one_configuration_that_fails_fails_the_run_for_all(
         )
 
     assert run(ScriptedEngine(respond), "--ask-all") == 1
-    assert "of judge_prefix_lenient failed" in capsys.readouterr().err
+    assert "solutions of judge_prefix_lenient failed" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     engine = ScriptedEngine(answer)
     assert run(engine, "--ask-all") == 0
