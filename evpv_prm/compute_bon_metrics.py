@@ -12,7 +12,7 @@ import gc
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,9 +29,10 @@ from evpv_prm.data.scored import ScoredCandidate, ScoredQuestion, read_scored
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json, write_text
 from evpv_prm.metrics.best_of_n import NO_ANSWER
-from evpv_prm.metrics.bon_file import OVERALL, BonMetrics
+from evpv_prm.metrics.bon_file import BonMetrics
 from evpv_prm.metrics.bon_summary import SCORES, Outcomes, summarise
 from evpv_prm.metrics.bon_tables import best_of_n_tables
+from evpv_prm.metrics.metrics_file import OVERALL
 from evpv_prm.metrics.rendering import to_markdown
 from evpv_prm.records import failure_reason
 from evpv_prm.reward import AGGREGATIONS
@@ -214,29 +215,12 @@ def _parser() -> argparse.ArgumentParser:
         "--aggregations", nargs="+", choices=list(AGGREGATIONS), default=list(AGGREGATIONS),
         metavar="NAME", help="how step scores become a candidate's score (default: all five)",
     )  # fmt: skip
+    cli.add_bootstrap(parser)
     parser.add_argument(
-        "--bootstrap-samples", type=_at_least(1), default=2000, metavar="N",
-        help="resamples of the intervals (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--seed", type=_at_least(0), default=0, metavar="N",
-        help="seed of the bootstrap (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--workers", type=_at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
+        "--workers", type=cli.at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
         help="processes that judge answers (default: all cores, %(default)s)",
     )  # fmt: skip
     return parser
-
-
-def _at_least(minimum: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"expected at least {minimum}, found {value}")
-        return value
-
-    return number
 
 
 if __name__ == "__main__":

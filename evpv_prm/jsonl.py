@@ -90,6 +90,23 @@ def parse_record(
         raise InputError(path, line, field, expected=message) from error
 
 
+def read_document(path: Path | str, model: type[ModelT]) -> ModelT:
+    """Read a whole JSON file as one record of a pydantic model.
+
+    Raises:
+        InputError: it cannot be read, is not a JSON object, or the model refuses it.
+    """
+    try:
+        value = orjson.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(path, expected=f"cannot be read: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise InputError(path, expected=f"not valid JSON ({error.msg})") from error
+    if not isinstance(value, dict):
+        raise InputError(path, expected=f"expected a JSON object, found {type(value).__name__}")
+    return parse_record(path, None, value, model)
+
+
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` that takes its place when the block ends without error.

@@ -20,6 +20,10 @@ _LATEX_ESCAPES = {
 }
 
 
+MISSING = "–"
+"""What stands where there is no number."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of texts with its title and the notes under it.
@@ -32,6 +36,17 @@ class Table:
     rows: Sequence[Sequence[str]]
     labels: int
     notes: Sequence[str] = ()
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction in percent with one decimal."""
+    return MISSING if fraction is None else f"{100 * fraction:.1f}"
+
+
+def difference(fraction: float) -> str:
+    """Return a difference of fractions in percentage points with one decimal."""
+    text = f"{100 * fraction:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", "−")
 
 
 def to_markdown(tables: Sequence[Table], note: str | None = None) -> str:

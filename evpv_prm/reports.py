@@ -1,0 +1,78 @@
+"""What the commands share that make tables and figures: named files in, one stem out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evpv_prm import cli
+from evpv_prm.errors import UserError
+
+
+def parser(
+    doc: str | None, command: str, makers: Mapping[str, Callable[..., Any]]
+) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of `python -m evpv_prm.COMMAND NAME` and, by NAME, those of its parts.
+
+    Each part reads `metrics` (see `named_files`) and `output_stem`, sets `make` to its maker, and
+    takes its help from the maker's text.
+    """
+    whole = cli.parser(doc, command)
+    commands = whole.add_subparsers(title=command, required=True, prog=whole.prog, metavar="NAME")
+    parts = {}
+    for name, make in makers.items():
+        text = (make.__doc__ or "").strip()
+        part = commands.add_parser(
+            name,
+            usage="%(prog)s [options]",
+            help=text.splitlines()[0],
+            description=text,
+            allow_abbrev=False,
+        )
+        part.set_defaults(make=make)
+        part.add_argument(
+            "--metrics", nargs="+", required=True, metavar="NAME=M.json",
+            help="metrics files and their names, in the order in which they appear",
+        )  # fmt: skip
+        add_stem(part)
+        parts[name] = part
+    return whole, parts
+
+
+def add_stem(parser: argparse.ArgumentParser) -> None:
+    """Add the flag `output_stem`, of a command that writes one thing in several formats."""
+    parser.add_argument(
+        "--output-stem", type=Path, required=True, metavar="STEM",
+        help="path of the files without their suffix",
+    )  # fmt: skip
+
+
+def add_figure_size(parser: argparse.ArgumentParser) -> None:
+    """Add the flags `width_in` and `dpi` of a figure."""
+    parser.add_argument(
+        "--width-in", type=cli.positive, default=6.75, metavar="INCHES",
+        help="greatest width (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dpi", type=cli.positive, default=300, metavar="N",
+        help="dots an inch of the PNG (default: %(default)s)",
+    )  # fmt: skip
+
+
+def named_files(flag: str, words: Sequence[str]) -> dict[str, Path]:
+    """Read the words NAME=FILE of a flag, in the order given.
+
+    Raises:
+        UserError: a word is not of this form, or a name is given twice.
+    """
+    files: dict[str, Path] = {}
+    for word in words:
+        name, _, path = word.partition("=")
+        if not (name and path):
+            raise UserError(f"{flag}: expected NAME=FILE, found {word!r}")
+        if name in files:
+            raise UserError(f"{flag}: {name!r} is given twice")
+        files[name] = Path(path)
+    return files
