@@ -1,5 +1,5 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
-# Targets: all (default), data, models, best_of_n, step_level, tables, figures.
+# Targets: all (default), data, models, best_of_n, step_level, ablations, tables, figures.
 # Rules live in rules/, logic in evpv_prm/.
 
 from snakemake.utils import min_version
@@ -25,6 +25,7 @@ include: "rules/report.smk"
 if CONFIG.step_level:
 
     include: "rules/step_level.smk"
+    include: "rules/ablations.smk"
 
 
 localrules:
@@ -33,6 +34,7 @@ localrules:
     models,
     best_of_n,
     step_level,
+    ablations,
     tables,
     figures,
 
@@ -74,6 +76,12 @@ rule step_level:
     input:
         rules.validate_inputs.output,
         STEP_LEVEL,
+
+
+rule ablations:
+    input:
+        rules.validate_inputs.output,
+        ABLATIONS,
 
 
 rule tables:

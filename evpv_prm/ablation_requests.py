@@ -14,9 +14,10 @@ from typing import Any
 from evpv_prm import parsing
 from evpv_prm.ablations import FIXED_CAPTIONS, Ablation, corrupted, find, random_verdict
 from evpv_prm.config_step_level import StepJudging
-from evpv_prm.data.step_records import JudgedRecord
+from evpv_prm.data.ablated_records import AblatedRecord
 from evpv_prm.engine.base import Failure, Reply, Request, Result
 from evpv_prm.engine.store import StoredEngine
+from evpv_prm.metrics.ablation_file import Asked
 from evpv_prm.records import Caption, failure_reason
 from evpv_prm.step_judging import (
     Solution,
@@ -33,17 +34,6 @@ PARSE_FAILURES = ("invalid_verdict", "truncated")
 """Failures of a free reply that came and holds no verdict; a reply that runs on holds none."""
 
 
-class AblatedRecord(JudgedRecord):
-    """A labelled solution as one configuration judged it.
-
-    `ablation_meta` holds the configuration's `changes`, the `seed` of all sampling, and
-    `imputed_steps`, the indices (from 0) of the steps whose verdict stands for a parse failure.
-    """
-
-    ablation_name: str
-    ablation_meta: dict[str, Any]
-
-
 @dataclass(frozen=True)
 class Case:
     """A solution, how it is judged, and the seed with which all of it is sampled."""
@@ -51,15 +41,6 @@ class Case:
     solution: Solution
     ablation: Ablation
     seed: int
-
-
-@dataclass
-class Counts:
-    """Requests of one configuration: all, different ones, and replies that it was first to need."""
-
-    requests: int = 0
-    distinct: int = 0
-    paid: int = 0
 
 
 def cases(
@@ -71,7 +52,7 @@ def cases(
 
 def judge_cases(
     cases: Sequence[Case], engine: StoredEngine, judging: StepJudging
-) -> tuple[list[AblatedRecord], dict[str, Counts]]:
+) -> tuple[list[AblatedRecord], dict[str, Asked]]:
     """Ask for everything in two waves; return the records, one a case, and what was asked for.
 
     The counts are by configuration, in the order in which the cases name them.
@@ -186,11 +167,13 @@ class _Requests:
             self._missing.update(key for key in keys if key not in store)
         return ask(self._engine, groups, label)
 
-    def counts(self) -> dict[str, Counts]:
+    def counts(self) -> dict[str, Asked]:
         paid = {key for key in self._missing if key in self._engine.store}
         counts = {}
         for name, keys in self._keys.items():
             distinct = set(keys)
-            counts[name] = Counts(len(keys), len(distinct), len(distinct & paid))
+            counts[name] = Asked(
+                requests=len(keys), distinct=len(distinct), paid=len(distinct & paid)
+            )
             paid -= distinct
         return counts

@@ -12,8 +12,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from evpv_prm import cli, plot_style, reports
-from evpv_prm.jsonl import write_text
+from evpv_prm.jsonl import read_document, write_text
+from evpv_prm.metrics.ablation_file import AblationMetrics
+from evpv_prm.metrics.ablation_tables import ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
+from evpv_prm.plots.ablation_forest import draw_ablation_forest
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
 
 Draw: TypeAlias = Callable[[Mapping[str, Path], argparse.Namespace], tuple[Figure, pd.DataFrame]]
@@ -28,7 +31,15 @@ def bon_curves(
     return draw_bon_curves(frame, arguments.width_in), frame
 
 
-FIGURES: dict[str, Draw] = {"bon-curves": bon_curves}
+def ablations(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw what each configuration of the ablation suite changes in macro-F1."""
+    metrics = {name: read_document(path, AblationMetrics) for name, path in files.items()}
+    return draw_ablation_forest(metrics, arguments.width_in), ablations_frame(metrics)
+
+
+FIGURES: dict[str, Draw] = {"bon-curves": bon_curves, "ablations": ablations}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,9 @@ from typing import TypeAlias
 import pandas as pd
 
 from evpv_prm import cli, reports
-from evpv_prm.jsonl import write_text
+from evpv_prm.jsonl import read_document, write_text
+from evpv_prm.metrics.ablation_file import AblationMetrics
+from evpv_prm.metrics.ablation_tables import ablation_tables, ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.bon_frame import tidy_frame
 from evpv_prm.metrics.bon_tables import best_of_n_tables
@@ -27,7 +29,13 @@ def best_of_n(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     return best_of_n_tables(metrics), tidy_frame(metrics)
 
 
-TABLES: dict[str, Tabulate] = {"best-of-n": best_of_n}
+def ablations(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate what each configuration of the ablation suite changes, and what it asks for."""
+    metrics = {name: read_document(path, AblationMetrics) for name, path in files.items()}
+    return ablation_tables(metrics), ablations_frame(metrics)
+
+
+TABLES: dict[str, Tabulate] = {"best-of-n": best_of_n, "ablations": ablations}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

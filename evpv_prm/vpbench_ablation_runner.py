@@ -15,18 +15,19 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
 from evpv_prm import cli
-from evpv_prm.ablation_requests import AblatedRecord, Counts, cases, has_failed, judge_cases
+from evpv_prm.ablation_requests import cases, has_failed, judge_cases
 from evpv_prm.ablations import SUITE, find
 from evpv_prm.config_step_level import AblationSuite, StepJudging
+from evpv_prm.data.ablated_records import AblatedRecord
 from evpv_prm.data.step_records import read_step_records
 from evpv_prm.engine.command import add_engine_options, check_failures, open_engine
 from evpv_prm.engine.store import Statistics
 from evpv_prm.jsonl import write_json, write_rows
+from evpv_prm.metrics.ablation_file import Asked, RequestsReport
 from evpv_prm.options import add_options, read_options
 from evpv_prm.step_judging import load_solutions
 
@@ -37,22 +38,22 @@ def suite_table() -> str:
     return tabulate(rows, ["name", "group", "differs in", "compared with", "also called"])
 
 
-def requests_report(statistics: Statistics, counts: Mapping[str, Counts]) -> dict[str, Any]:
-    """Return what was asked for: in total, and by configuration in the suite's order.
+def requests_report(statistics: Statistics, asked: Mapping[str, Asked]) -> RequestsReport:
+    """Return what was asked for."""
+    return RequestsReport(
+        asked=Asked(
+            requests=statistics.requested, distinct=statistics.distinct, paid=statistics.paid
+        ),
+        configurations=dict(asked),
+        engine=dataclasses.asdict(statistics),
+    )
 
-    A reply counts as paid for the first configuration that needs it.
-    """
-    return {
-        "total": dataclasses.asdict(statistics),
-        "configurations": {name: dataclasses.asdict(count) for name, count in counts.items()},
-    }
 
-
-def counts_table(statistics: Statistics, counts: Mapping[str, Counts]) -> str:
-    """Return requests, distinct requests and paid ones by configuration and in total."""
-    rows = [(name, c.requests, c.distinct, c.paid) for name, c in counts.items()]
-    total = ("all together", statistics.requested, statistics.distinct, statistics.paid)
-    return tabulate([*rows, total], ["configuration", "requests", "distinct", "paid"])
+def requests_table(report: RequestsReport) -> str:
+    """Return the requests by configuration and in total as a table."""
+    rows = [*report.configurations.items(), ("all together", report.asked)]
+    cells = [(name, asked.requests, asked.distinct, asked.paid) for name, asked in rows]
+    return tabulate(cells, ["configuration", "requests", "distinct", "paid"])
 
 
 class _PrintSuite(argparse.Action):
@@ -77,11 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for solution in load_solutions(read_step_records(file), arguments.images)
     ]
     with open_engine(arguments) as engine:
-        records, counts = judge_cases(cases(solutions, ablations, seeds), engine, judging)
-    print(counts_table(engine.statistics, counts))
+        records, asked = judge_cases(cases(solutions, ablations, seeds), engine, judging)
+    report = requests_report(engine.statistics, asked)
+    print(requests_table(report))
     status = _check_failures(records, arguments.max_failures)
     if status == 0 and arguments.ask_all:
-        write_json(arguments.output, requests_report(engine.statistics, counts))
+        write_json(arguments.output, report.model_dump(mode="json"))
     elif status == 0:
         write_rows(arguments.output, (record.to_row() for record in records))
     return status

@@ -4,6 +4,7 @@
 import os
 import sys
 
+from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
@@ -35,6 +36,7 @@ def or_stop(function, *arguments):
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
 STEP_LEVEL = []  # what the step-level experiments make; their rules add to it
+ABLATIONS = []  # the ablations among it
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,

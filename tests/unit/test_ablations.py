@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evpv_prm import vpbench_ablation_runner as runner
-from evpv_prm.ablation_requests import AblatedRecord, cases, judge_cases
+from evpv_prm.ablation_requests import cases, judge_cases
 from evpv_prm.ablations import NAMES, SUITE, corrupted, find, is_compared
 from evpv_prm.config_step_level import StepJudging
+from evpv_prm.data.ablated_records import AblatedRecord
 from evpv_prm.data.step_records import StepRecord
 from evpv_prm.engine.base import Failure, Reply, Request, Result
 from evpv_prm.engine.store import ResponseStore, StoredEngine
@@ -304,7 +305,7 @@ def test_a_parse_failure_becomes_what_the_policy_says(images: Path) -> None:
         "judge[11]:invalid_verdict",
     ]  # fmt: skip
     for imputed in (right, random):
-        assert imputed.ablation_meta["imputed_steps"] == unparsed
+        assert imputed.ablation_meta.imputed_steps == unparsed
         assert imputed.failures == []
         for index, verdict in enumerate(imputed.step_predict):
             if index in unparsed:
@@ -405,7 +406,7 @@ def test_asking_for_all_once_serves_every_configuration(run: Runs, tmp_path: Pat
     engine = ScriptedEngine(answer)
     assert run(engine, "--ask-all") == 0
     report = json.loads((tmp_path / "out").read_text())
-    total, counts = report["total"], report["configurations"]
+    total, counts = report["engine"], report["configurations"]
     distinct = {request.key(engine.identity) for request in engine.answered}
     assert list(counts) == list(NAMES)
     assert total["requested"] == sum(count["requests"] for count in counts.values())
