@@ -88,9 +88,11 @@ rule tables:
     input:
         rules.validate_inputs.output,
         rules.tabulate_best_of_n.output,
+        step_level_results("tables"),
 
 
 rule figures:
     input:
         rules.validate_inputs.output,
         rules.plot_bon_curves.output,
+        step_level_results("figures"),

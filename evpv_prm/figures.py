@@ -12,12 +12,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from evpv_prm import cli, plot_style, reports
-from evpv_prm.jsonl import read_document, write_text
-from evpv_prm.metrics.ablation_file import AblationMetrics
+from evpv_prm.jsonl import write_text
+from evpv_prm.metrics.ablation_file import read_ablation_metrics
 from evpv_prm.metrics.ablation_tables import ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
+from evpv_prm.metrics.step_file import read_step_metrics
+from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.plots.ablation_forest import draw_ablation_forest
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
+from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
+from evpv_prm.published import PUBLISHED
 
 Draw: TypeAlias = Callable[[Mapping[str, Path], argparse.Namespace], tuple[Figure, pd.DataFrame]]
 """From metrics files by name, and the arguments, to a figure and its numbers."""
@@ -35,11 +39,23 @@ def ablations(
     files: Mapping[str, Path], arguments: argparse.Namespace
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw what each configuration of the ablation suite changes in macro-F1."""
-    metrics = {name: read_document(path, AblationMetrics) for name, path in files.items()}
+    metrics = read_ablation_metrics(files)
     return draw_ablation_forest(metrics, arguments.width_in), ablations_frame(metrics)
 
 
-FIGURES: dict[str, Draw] = {"bon-curves": bon_curves, "ablations": ablations}
+def step_level(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw the verification of labelled steps, by source and overall, beside published systems."""
+    frame = step_level_drawn(step_level_frame(read_step_metrics(files), PUBLISHED))
+    return draw_step_level(frame, arguments.width_in), frame
+
+
+FIGURES: dict[str, Draw] = {
+    "bon-curves": bon_curves,
+    "step-level": step_level,
+    "ablations": ablations,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,13 +11,17 @@ from typing import TypeAlias
 import pandas as pd
 
 from evpv_prm import cli, reports
-from evpv_prm.jsonl import read_document, write_text
-from evpv_prm.metrics.ablation_file import AblationMetrics
+from evpv_prm.jsonl import write_text
+from evpv_prm.metrics.ablation_file import read_ablation_metrics
 from evpv_prm.metrics.ablation_tables import ablation_tables, ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.bon_frame import tidy_frame
 from evpv_prm.metrics.bon_tables import best_of_n_tables
 from evpv_prm.metrics.rendering import Table, to_latex, to_markdown
+from evpv_prm.metrics.step_file import read_step_metrics
+from evpv_prm.metrics.step_frame import step_level_frame
+from evpv_prm.metrics.step_tables import comparison_table, step_level_tables
+from evpv_prm.published import PUBLISHED
 
 Tabulate: TypeAlias = Callable[[Mapping[str, Path]], tuple[list[Table], pd.DataFrame]]
 """From metrics files by name to tables for reading and a frame with every number."""
@@ -31,11 +35,22 @@ def best_of_n(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
 
 def ablations(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     """Tabulate what each configuration of the ablation suite changes, and what it asks for."""
-    metrics = {name: read_document(path, AblationMetrics) for name, path in files.items()}
+    metrics = read_ablation_metrics(files)
     return ablation_tables(metrics), ablations_frame(metrics)
 
 
-TABLES: dict[str, Tabulate] = {"best-of-n": best_of_n, "ablations": ablations}
+def step_level(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate the verification of labelled steps beside published results."""
+    metrics = read_step_metrics(files)
+    tables = [comparison_table(metrics, PUBLISHED), *step_level_tables(metrics)]
+    return tables, step_level_frame(metrics, PUBLISHED)
+
+
+TABLES: dict[str, Tabulate] = {
+    "best-of-n": best_of_n,
+    "step-level": step_level,
+    "ablations": ablations,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -35,6 +35,7 @@ def or_stop(function, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 STEP_LEVEL = []  # what the step-level experiments make; their rules add to it
 ABLATIONS = []  # the ablations among it
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
@@ -95,21 +96,31 @@ def benchmark_arguments():
         ]
         if benchmark.limit:
             words.append(f"limit={benchmark.limit}")
-    if step_level := CONFIG.step_level:
+    if CONFIG.step_level:
         words += [
             "--benchmark",
             "name=VisualProcessBench",
-            f"solutions={step_level.solutions}",
-            f"images={step_level.images}",
+            f"solutions={CONFIG.step_level.solutions}",
+            f"images={CONFIG.step_level.images}",
+            *([f"limit={limit}"] if (limit := CONFIG.step_level.limit) else []),
         ]
-        if step_level.limit:
-            words.append(f"limit={step_level.limit}")
     return words
+
+
+def step_level_results(folder):
+    """What the step-level experiments make in one folder of the results."""
+    return [file for file in STEP_LEVEL if file.startswith(f"{RESULTS}/{folder}/")]
 
 
 def named_metrics(wildcards, input):
     """The metrics files as NAME=FILE, in the configuration's order."""
     return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
+
+
+def named_step_metrics(wildcards, input):
+    """The step-level metrics files as NAME=FILE, named as tables and figures show them."""
+    names = STEP_MODES.values()
+    return [f"{name}={file}" for name, file in zip(names, input, strict=True)]
 
 
 def stem(wildcards, output):

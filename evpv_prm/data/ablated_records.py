@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -11,7 +12,7 @@ from pydantic import model_validator
 from evpv_prm.ablations import find
 from evpv_prm.data.step_records import JudgedRecord
 from evpv_prm.errors import InputError, UserError
-from evpv_prm.jsonl import parse_record, read_rows
+from evpv_prm.jsonl import parse_record, read_rows, refuse_repeated
 from evpv_prm.records import Record
 
 
@@ -48,7 +49,7 @@ def read_ablated_records(paths: Iterable[Path]) -> dict[str, list[AblatedRecord]
         InputError: the first unreadable line or field; a configuration's record that appears twice
             with the same seed; a file without records.
     """
-    places: dict[tuple[str, str, int], str] = {}
+    places: defaultdict[tuple[str, int], dict[str, str]] = defaultdict(dict)
     records: dict[str, list[AblatedRecord]] = {}
     for path in paths:
         rows = list(read_rows(path))
@@ -56,9 +57,7 @@ def read_ablated_records(paths: Iterable[Path]) -> dict[str, list[AblatedRecord]
             raise InputError(path, expected="expected at least one record, found an empty file")
         for line, row in rows:
             record = parse_record(path, line, row, AblatedRecord)
-            identity = (record.ablation_name, record.pid, record.ablation_meta.seed)
-            place = f"{path}:{line}"
-            if (first := places.setdefault(identity, place)) is not place:
-                raise InputError(path, line, "pid", expected=f"{record.pid!r} is also at {first}")
+            run = (record.ablation_name, record.ablation_meta.seed)
+            refuse_repeated(places[run], record.pid, path, line)
             records.setdefault(record.ablation_name, []).append(record)
     return records

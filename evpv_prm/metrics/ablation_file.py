@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from pydantic import Field
 
+from evpv_prm.errors import UserError
+from evpv_prm.jsonl import read_document
 from evpv_prm.metrics.metrics_file import Interval, Strict
 
 
@@ -76,3 +81,20 @@ class AblationMetrics(Strict):
     n_compared: int
     configurations: list[ConfigurationSummary] = Field(min_length=1)
     asked: Asked | None
+
+
+def read_ablation_metrics(files: Mapping[str, Path]) -> dict[str, AblationMetrics]:
+    """Read the metrics files of several verifiers, by name and in the order given.
+
+    Raises:
+        InputError: a file cannot be read or is not a metrics file.
+        UserError: the files are not of the same configurations.
+    """
+    metrics = {name: read_document(path, AblationMetrics) for name, path in files.items()}
+    (first, expected), *others = (
+        (name, [entry.name for entry in file.configurations]) for name, file in metrics.items()
+    )
+    for name, found in others:
+        if found != expected:
+            raise UserError(f"--metrics: {first} and {name} are not of the same configurations")
+    return metrics
