@@ -179,7 +179,7 @@ def test_rules_use_every_section(name: str) -> None:
         ("data_set", DataSet.model_fields),
         ("teacher_data", TeacherData.model_fields),
         ("training", Trainings.model_fields),
-        ("step_level", StepLevel.model_fields.keys() - {"bootstrap_samples"}),
+        ("step_level", StepLevel.model_fields),
     ],
 )
 def test_rules_use_every_key_of_a_section(section: str, names: Collection[str]) -> None:

@@ -27,7 +27,13 @@ CHAIN = dict.fromkeys(
     ),
     1,
 )
-STEP_LEVEL = {"split_solutions": 1, "verify_steps": 2 * 8}
+STEP_LEVEL = {
+    "split_solutions": 1,
+    "verify_steps": 2 * 8,
+    "compute_step_metrics": 2,
+    "tabulate_step_level": 1,
+    "plot_step_level": 1,
+}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
