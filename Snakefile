@@ -50,6 +50,7 @@ rule all:
         if MAKES_VERIFIER
         else [],
         STEP_LEVEL,
+        ABLATIONS,
 
 
 rule data:

@@ -152,4 +152,3 @@ rule plot_ablations:
 
 
 ABLATIONS += [*rules.tabulate_ablations.output, *rules.plot_ablations.output]
-STEP_LEVEL += ABLATIONS

@@ -34,6 +34,13 @@ STEP_LEVEL = {
     "tabulate_step_level": 1,
     "plot_step_level": 1,
 }
+ABLATIONS = {
+    "ask_ablations": 8,
+    "run_ablation": 29,
+    "summarise_ablations": 1,
+    "tabulate_ablations": 1,
+    "plot_ablations": 1,
+}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
@@ -82,6 +89,7 @@ def test_the_paper(paper: Project) -> None:
         "score_candidates": 3 * 6 * 8,
         "compute_bon_metrics": 3,
         **STEP_LEVEL,
+        **ABLATIONS,
         **REPORTS,
     }
 
@@ -110,6 +118,9 @@ def test_the_step_level_experiments_alone(paper: Project) -> None:
     run = paper.run(*words, "--", "step_level")
     assert_clean(run)
     assert run.planned == {"validate_inputs": 1, **STEP_LEVEL}
+    run = paper.run(*words, "--", "ablations")
+    assert_clean(run)
+    assert run.planned == {"validate_inputs": 1, "split_solutions": 1, **ABLATIONS}
 
 
 def test_without_the_labelled_solutions(paper: Project) -> None:
@@ -121,7 +132,7 @@ def test_without_the_labelled_solutions(paper: Project) -> None:
     (paper.folder / "mine.yaml").write_text("step_level: null\n")
     without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
     assert_clean(without)
-    assert not without.planned.keys() & STEP_LEVEL.keys()
+    assert not without.planned.keys() & (STEP_LEVEL | ABLATIONS).keys()
 
 
 def test_the_data_alone(paper: Project) -> None:
@@ -157,5 +168,7 @@ def test_the_demo(clone: Project) -> None:
         "compute_bon_metrics": 1,
         **STEP_LEVEL,
         "verify_steps": 2,
+        **ABLATIONS,
+        "ask_ablations": 1,
         **REPORTS,
     }
