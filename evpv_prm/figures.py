@@ -16,10 +16,13 @@ from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.ablation_file import read_ablation_metrics
 from evpv_prm.metrics.ablation_tables import ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
+from evpv_prm.metrics.corruption_file import read_corruption_metrics
+from evpv_prm.metrics.corruption_tables import corruption_frame
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.plots.ablation_forest import draw_ablation_forest
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
+from evpv_prm.plots.corruption_curves import draw_corruption_curves
 from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
 from evpv_prm.published import PUBLISHED
 
@@ -51,9 +54,18 @@ def step_level(
     return draw_step_level(frame, arguments.width_in), frame
 
 
+def corruption(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw macro-F1 over the share of captions' items that was corrupted."""
+    frame = corruption_frame(read_corruption_metrics(files))
+    return draw_corruption_curves(frame, arguments.width_in), frame
+
+
 FIGURES: dict[str, Draw] = {
     "bon-curves": bon_curves,
     "step-level": step_level,
+    "corruption": corruption,
     "ablations": ablations,
 }
 

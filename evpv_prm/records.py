@@ -85,7 +85,8 @@ class Caption(Record):
         """Return the caption as the judge reads it."""
         facts = [f"- {fact}" for fact in self.key_facts]
         doubts = [f"- {doubt}" for doubt in self.uncertain]
-        parts = [self.caption, *(["Key facts:", *facts] if facts else [])]
+        parts = [self.caption] if self.caption else []
+        parts += ["Key facts:", *facts] if facts else []
         return "\n".join([*parts, *(["Uncertain:", *doubts] if doubts else [])])
 
 

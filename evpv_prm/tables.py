@@ -17,6 +17,8 @@ from evpv_prm.metrics.ablation_tables import ablation_tables, ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.bon_frame import tidy_frame
 from evpv_prm.metrics.bon_tables import best_of_n_tables
+from evpv_prm.metrics.corruption_file import read_corruption_metrics
+from evpv_prm.metrics.corruption_tables import corruption_frame, corruption_tables
 from evpv_prm.metrics.rendering import Table, to_latex, to_markdown
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
@@ -46,9 +48,16 @@ def step_level(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     return tables, step_level_frame(metrics, PUBLISHED)
 
 
+def corruption(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate the verification of steps with corrupted captions."""
+    metrics = read_corruption_metrics(files)
+    return corruption_tables(metrics), corruption_frame(metrics)
+
+
 TABLES: dict[str, Tabulate] = {
     "best-of-n": best_of_n,
     "step-level": step_level,
+    "corruption": corruption,
     "ablations": ablations,
 }
 

@@ -1,8 +1,9 @@
 """Plausible errors in image descriptions, put in by fixed rules.
 
-Four kinds of words are changed: numbers, relations (words with an opposite), labels (names of
-points made of capital letters) and counts (number words). What is changed and into what follows
-from a key and a seed alone.
+Descriptions to train on get errors of four kinds: numbers, relations (words with an opposite),
+labels (names of points made of capital letters) and counts (number words). A statement that has to
+be falsified is changed wherever that can be done: in any number, then in a sign of comparison, a
+relation, a count, a label. What is changed and into what follows from the caller's draws alone.
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ COUNTS = (
     "twelve",
 )  # fmt: skip
 
+SIGNS = {
+    "=": ("!=", "<", ">"), "==": ("!=", "<", ">"), "!=": ("=",), "≠": ("=",),
+    "<": (">", ">=", "="), ">": ("<", "<=", "="),
+    "<=": (">",), ">=": ("<",), "≤": (">",), "≥": ("<",),
+}  # fmt: skip
+"""Signs of comparison with those that contradict them."""
+
 _RELATIONS = {second: first for first, second in reversed(OPPOSITES)} | dict(OPPOSITES)
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _PATTERNS = {
@@ -47,7 +55,18 @@ _PATTERNS = {
     # "A" and "I" alone are words as well; so are most names longer than a polygon's.
     "label": re.compile(r"(?<![\w'])(?:[B-HJ-Z]|[A-Z]{2,5})(?![\w'])"),
     "count": re.compile(rf"\b(?:{'|'.join(COUNTS)})\b", re.IGNORECASE),
+    # Also 1,000 and the numbers of (3,4), which is no thousands.
+    "any_number": re.compile(
+        r"(?<![A-Za-z0-9_])(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
+        r"(?!\d|,\d{3}|(?:D|st|nd|rd|th)\b)"
+    ),
+    "sign": re.compile(r"(?<![-<=>!])(?:[<>=!]=|[<>=≤≥≠])(?![<=>])"),  # no arrow
+    "digits": re.compile(r"[0-9]+"),  # of x1, 2nd, 3D
 }
+
+_PLAUSIBLE = ("number", "relation", "label", "count")
+_BY_WEIGHT = ("any_number", "sign", "relation", "count", "label", "digits")
+"""What a statement's truth depends on, the weightiest first; a name with digits comes last."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +98,7 @@ def corrupt(description: str, key: str, seed: int, max_errors: int) -> Corruptio
     """
     digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
     draw = random.Random(int.from_bytes(digest))
-    sites = {kind: _sites(kind, description) for kind in _PATTERNS}
+    sites = {kind: _sites(kind, description) for kind in _PLAUSIBLE}
     kinds = [kind for kind in sites if sites[kind]]
     if not kinds:
         return None
@@ -99,6 +118,21 @@ def corrupt(description: str, key: str, seed: int, max_errors: int) -> Corruptio
         text += description[end : site.start()] + replacement
         end = site.end()
     return Corruption(text + description[end:], tuple(errors))
+
+
+def falsify(statement: str, draw: random.Random, context: str) -> Corruption | None:
+    """Change one word of a statement so that it says something else; None if that cannot be done.
+
+    The word is of the weightiest kind that the statement has. A label changes to one that the
+    `context` names, if there is one.
+    """
+    for kind in _BY_WEIGHT:
+        if sites := _sites(kind, statement):
+            site = draw.choice(sites)
+            replacement = _CHANGES[kind](site[0], context, draw)
+            text = statement[: site.start()] + replacement + statement[site.end() :]
+            return Corruption(text, (Error(kind, site[0], replacement),))
+    return None
 
 
 class _NoiseError(BaseModel):
@@ -145,12 +179,17 @@ def _sites(kind: str, description: str) -> list[re.Match[str]]:
 def _other_number(word: str, _description: str, draw: random.Random) -> str:
     """Misread a number by a little, or double it, with as many decimals."""
     decimals = len(word.partition(".")[2])
-    value = int(word.replace(".", ""))  # in units of the last decimal
+    value = int(re.sub("[.,]", "", word))  # in units of the last decimal
     changed = draw.choice([value + 1, value + 2, 2 * value + 1, max(value - 1, 0), 10 * value + 5])
     if changed == value:  # 0 cannot be lowered
         changed = value + 1
-    digits = str(changed).rjust(decimals + 1, "0")
-    return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
+    whole, part = divmod(changed, 10**decimals)
+    text = f"{whole:,}" if "," in word else str(whole)
+    return f"{text}.{part:0{decimals}}" if decimals else text
+
+
+def _other_sign(word: str, _description: str, draw: random.Random) -> str:
+    return draw.choice(SIGNS[word])
 
 
 def _other_relation(word: str, _description: str, _draw: random.Random) -> str:
@@ -183,4 +222,7 @@ _CHANGES: dict[str, Callable[[str, str, random.Random], str]] = {
     "relation": _other_relation,
     "label": _other_label,
     "count": _other_count,
+    "any_number": _other_number,
+    "sign": _other_sign,
+    "digits": _other_number,
 }

@@ -14,6 +14,7 @@ import pytest
 
 from evpv_prm import (
     cli,
+    constraint_corruption_ablation,
     evpv_prm_inference,
     policy_inference,
     step_verifier,
@@ -28,6 +29,7 @@ STAGES: dict[ModuleType, str] = {
     policy_inference: "--questions",
     evpv_prm_inference: "--candidates",
     step_verifier: "--benchmark",
+    constraint_corruption_ablation: "--benchmark",
     vpbench_ablation_runner: "--configuration=baseline --benchmark",
 }
 every_stage = pytest.mark.parametrize(
