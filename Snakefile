@@ -1,5 +1,5 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
-# Targets: all (default), data, models, best_of_n, step_level, tables, figures.
+# Targets: all (default), data, models, best_of_n, step_level, ablations, tables, figures.
 # Rules live in rules/, logic in evpv_prm/.
 
 from snakemake.utils import min_version
@@ -26,6 +26,7 @@ if CONFIG.step_level:
 
     include: "rules/step_level.smk"
     include: "rules/corruption.smk"
+    include: "rules/ablations.smk"
 
 
 localrules:
@@ -34,6 +35,7 @@ localrules:
     models,
     best_of_n,
     step_level,
+    ablations,
     tables,
     figures,
 
@@ -48,6 +50,7 @@ rule all:
         rules.check_leakage.output if MAKES_VERIFIER else [],
         TRAINING_FIGURES,
         STEP_LEVEL,
+        ABLATIONS,
 
 
 rule data:
@@ -75,6 +78,12 @@ rule step_level:
     input:
         rules.validate_inputs.output,
         STEP_LEVEL,
+
+
+rule ablations:
+    input:
+        rules.validate_inputs.output,
+        ABLATIONS,
 
 
 rule tables:

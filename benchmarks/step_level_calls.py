@@ -21,6 +21,8 @@ from typing import Any
 
 from PIL import Image as Pillow
 
+from evpv_prm.ablation_requests import cases, judge_cases
+from evpv_prm.ablations import SUITE
 from evpv_prm.config import Config
 from evpv_prm.config_step_level import ConstraintCorruption, StepJudging
 from evpv_prm.constraint_corruption_ablation import judge_corruptions
@@ -81,6 +83,10 @@ def corrupt(solutions: Sequence[Solution], engine: StoredEngine) -> None:
     judge_corruptions(solutions, engine, StepJudging(), ConstraintCorruption().ratios, SEED)
 
 
+def ablate(solutions: Sequence[Solution], engine: StoredEngine) -> None:
+    judge_cases(cases(solutions, SUITE, [SEED]), engine, StepJudging())
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What the reference implementation calls for so many solutions and steps, and ours."""
@@ -93,6 +99,12 @@ class Experiment:
 EXPERIMENTS = {
     "constraint corruption": Experiment(
         lambda solutions, steps: solutions + 13 * steps, "13, here also without image", corrupt
+    ),
+    # Of the reference's 30 configurations, 27 make captions.
+    "ablations": Experiment(
+        lambda solutions, steps: 27 * solutions + 30 * steps,
+        f"30, here {len(SUITE)} that differ, a control among them",
+        ablate,
     ),
 }
 
@@ -108,7 +120,7 @@ def main() -> None:
     steps = STEPS * count // SOLUTIONS
     print(f"{count:,} solutions, {steps:,} steps, {shards} shards")
     for name, experiment in EXPERIMENTS.items():
-        calls = requests = distinct = 0
+        starts = calls = requests = distinct = paid = 0
         with tempfile.TemporaryDirectory() as folder:
             solutions = make_solutions(Path(folder), count, steps)
             for shard in range(shards):
@@ -116,13 +128,16 @@ def main() -> None:
                 store = ResponseStore(Path(folder) / "store" / str(shard), engine.identity)
                 with StoredEngine(store, lambda engine=engine: engine) as stored:
                     experiment.run(solutions[shard::shards], stored)
+                starts += engine.calls > 0
                 calls += engine.calls
                 requests += stored.statistics.requested
-                distinct += stored.statistics.paid
+                distinct += stored.statistics.distinct
+                paid += stored.statistics.paid
         reference = experiment.reference(count, steps)
         print(f"{name} ({experiment.passes})")
         print(f"  the reference implementation: {reference:,} calls of one request")
-        print(f"  here: {calls:,} calls, {requests:,} requests, {distinct:,} distinct, all paid")
+        print(f"  here: {starts} engines, {calls:,} calls, {requests:,} requests")
+        print(f"  {distinct:,} distinct, {paid:,} paid, {paid / distinct:.2f} times as many")
 
 
 if __name__ == "__main__":

@@ -83,6 +83,17 @@ class ConstraintCorruption(Section):
         return ratios
 
 
+class AblationSuite(Section):
+    """The ablation suite: what is judged again with one thing changed."""
+
+    repetitions: int = Field(
+        1,
+        ge=1,
+        description="Times that the whole suite is judged, each time with captions of its own; "
+        "the first with `seed`, the next with seed + 1, …",
+    )
+
+
 class StepLevel(Section):
     """The step-level experiments: which labelled solutions, and how they are judged."""
 
@@ -99,6 +110,7 @@ class StepLevel(Section):
     corruption: ConstraintCorruption = Field(
         ConstraintCorruption(), description="Judgements with corrupted captions"
     )
+    ablations: AblationSuite = Field(AblationSuite(), description="The ablation suite")
     bootstrap_samples: int = Field(
         2000, ge=1, description="Bootstrap resamples behind every 95 % interval"
     )

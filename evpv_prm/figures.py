@@ -13,11 +13,14 @@ from matplotlib.figure import Figure
 
 from evpv_prm import cli, plot_style, reports
 from evpv_prm.jsonl import write_text
+from evpv_prm.metrics.ablation_file import read_ablation_metrics
+from evpv_prm.metrics.ablation_tables import ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.corruption_file import read_corruption_metrics
 from evpv_prm.metrics.corruption_tables import corruption_frame
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
+from evpv_prm.plots.ablation_forest import draw_ablation_forest
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
 from evpv_prm.plots.corruption_curves import draw_corruption_curves
 from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
@@ -33,6 +36,14 @@ def bon_curves(
     """Draw BoN@k, Pass@k and the majority vote over k, for each policy and benchmark."""
     frame = bon_curves_frame(read_bon_metrics(files), arguments.aggregation)
     return draw_bon_curves(frame, arguments.width_in), frame
+
+
+def ablations(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw what each configuration of the ablation suite changes in macro-F1."""
+    metrics = read_ablation_metrics(files)
+    return draw_ablation_forest(metrics, arguments.width_in), ablations_frame(metrics)
 
 
 def step_level(
@@ -55,6 +66,7 @@ FIGURES: dict[str, Draw] = {
     "bon-curves": bon_curves,
     "step-level": step_level,
     "corruption": corruption,
+    "ablations": ablations,
 }
 
 

@@ -12,6 +12,8 @@ import pandas as pd
 
 from evpv_prm import cli, reports
 from evpv_prm.jsonl import write_text
+from evpv_prm.metrics.ablation_file import read_ablation_metrics
+from evpv_prm.metrics.ablation_tables import ablation_tables, ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.bon_frame import tidy_frame
 from evpv_prm.metrics.bon_tables import best_of_n_tables
@@ -33,6 +35,12 @@ def best_of_n(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     return best_of_n_tables(metrics), tidy_frame(metrics)
 
 
+def ablations(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate what each configuration of the ablation suite changes, and what it asks for."""
+    metrics = read_ablation_metrics(files)
+    return ablation_tables(metrics), ablations_frame(metrics)
+
+
 def step_level(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     """Tabulate the verification of labelled steps beside published results."""
     metrics = read_step_metrics(files)
@@ -50,6 +58,7 @@ TABLES: dict[str, Tabulate] = {
     "best-of-n": best_of_n,
     "step-level": step_level,
     "corruption": corruption,
+    "ablations": ablations,
 }
 
 

@@ -4,6 +4,7 @@
 import os
 import sys
 
+from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
@@ -36,6 +37,7 @@ CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 STEP_LEVEL = []  # what the step-level experiments make; their rules add to it
+ABLATIONS = []  # what the ablations among them make, which are a target of their own
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
@@ -107,7 +109,11 @@ def benchmark_arguments():
 
 def step_level_results(folder):
     """What the step-level experiments make in one folder of the results."""
-    return [file for file in STEP_LEVEL if file.startswith(f"{RESULTS}/{folder}/")]
+    return [
+        file
+        for file in STEP_LEVEL + ABLATIONS
+        if file.startswith(f"{RESULTS}/{folder}/")
+    ]
 
 
 def named_metrics(wildcards, input):

@@ -29,7 +29,13 @@ from evpv_prm.config import (
     VllmOptions,
 )
 from evpv_prm.config_data import DataSet, DatasetDownload, ModelDownload, PairExtraction
-from evpv_prm.config_step_level import ConstraintCorruption, StepGate, StepJudging, StepLevel
+from evpv_prm.config_step_level import (
+    AblationSuite,
+    ConstraintCorruption,
+    StepGate,
+    StepJudging,
+    StepLevel,
+)
 from evpv_prm.config_teacher import (
     Preferences,
     TeacherData,
@@ -156,6 +162,7 @@ def other_value(section: BaseModel, path: tuple[str, ...], value: Any) -> BaseMo
         StepJudging(),
         StepGate(),
         ConstraintCorruption(),
+        AblationSuite(),
     ],
     ids=lambda section: type(section).__name__,
 )

@@ -40,6 +40,13 @@ STEP_LEVEL = {
     "tabulate_corruption": 1,
     "plot_corruption": 1,
 }
+ABLATIONS = {
+    "ask_ablations": 8,
+    "run_ablation": 29,
+    "summarise_ablations": 1,
+    "tabulate_ablations": 1,
+    "plot_ablations": 1,
+}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
@@ -89,6 +96,7 @@ def test_the_paper(paper: Project) -> None:
         "score_candidates": 3 * 6 * 8,
         "compute_bon_metrics": 3,
         **STEP_LEVEL,
+        **ABLATIONS,
         **REPORTS,
     }
 
@@ -117,6 +125,9 @@ def test_the_step_level_experiments_alone(paper: Project) -> None:
     run = paper.run(*words, "--", "step_level")
     assert_clean(run)
     assert run.planned == {"validate_inputs": 1, **STEP_LEVEL}
+    run = paper.run(*words, "--", "ablations")
+    assert_clean(run)
+    assert run.planned == {"validate_inputs": 1, "split_solutions": 1, **ABLATIONS}
 
 
 def test_without_the_labelled_solutions(paper: Project) -> None:
@@ -128,7 +139,7 @@ def test_without_the_labelled_solutions(paper: Project) -> None:
     (paper.folder / "mine.yaml").write_text("step_level: null\n")
     without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
     assert_clean(without)
-    assert not without.planned.keys() & STEP_LEVEL.keys()
+    assert not without.planned.keys() & (STEP_LEVEL | ABLATIONS).keys()
 
 
 def test_the_data_alone(paper: Project) -> None:
@@ -166,5 +177,7 @@ def test_the_demo(clone: Project) -> None:
         **STEP_LEVEL,
         "verify_steps": 2,
         "corrupt_constraints": 1,
+        **ABLATIONS,
+        "ask_ablations": 1,
         **REPORTS,
     }
