@@ -45,9 +45,8 @@ rule all:
         rules.tabulate_best_of_n.output,
         rules.plot_bon_curves.output,
         rules.write_provenance.output,
-        [rules.check_leakage.output, rules.plot_training_curves.output]
-        if MAKES_VERIFIER
-        else [],
+        rules.check_leakage.output if MAKES_VERIFIER else [],
+        TRAINING_FIGURES,
         STEP_LEVEL,
 
 
@@ -57,6 +56,7 @@ rule data:
         rules.build_step_judge_sft_data.output,
         rules.build_dpo_data.output,
         rules.check_leakage.output,
+        rules.plot_error_categories.output,
 
 
 rule models:
@@ -88,4 +88,5 @@ rule figures:
     input:
         rules.validate_inputs.output,
         rules.plot_bon_curves.output,
+        TRAINING_FIGURES,
         step_level_results("figures"),

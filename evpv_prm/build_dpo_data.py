@@ -104,7 +104,8 @@ def training_rows(
             "rejected_response": rejected,
             "corruption": {"source": source, "errors": errors},
         }
-        yield preference.image, TrainingRow(row, tuple(e.kind for e in corruption.errors))
+        kinds = [error.kind for error in corruption.errors]
+        yield preference.image, TrainingRow(row, {"error": kinds})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -143,9 +143,12 @@ def training_rows(
             if isinstance(row, Failure):
                 card.dropped[f"row:{row.kind}"] += 1
                 continue
-            scores = tuple(str(result.score) for result in results)
-            categories = tuple(result.category for result in results if result.category)
-            yield solution.image, TrainingRow(row, scores + categories)
+            labels = {
+                "score": [str(result.score) for result in results],
+                "category": [result.category for result in results if result.category],
+                "subcategory": [result.subcategory for result in results if result.subcategory],
+            }
+            yield solution.image, TrainingRow(row, labels)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -116,7 +116,7 @@ def training_rows(
             if isinstance(row, Failure):
                 card.dropped[row.kind] += 1
             else:
-                yield subject.loaded, TrainingRow(row, ())
+                yield subject.loaded, TrainingRow(row, {})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -63,14 +63,6 @@ def at_least(minimum: int) -> Callable[[str], int]:
     return number
 
 
-def positive(text: str) -> float:
-    """Parse a number above 0."""
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
-    return value
-
-
 def add_bootstrap(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a bootstrap: `bootstrap_samples` and `seed`."""
     parser.add_argument(

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         help="aggregation of the BoN curves (default: %(default)s)",
     )  # fmt: skip
     for part in parts.values():
-        reports.add_figure_size(part)
+        plot_style.add_figure_options(part)
     return whole
 
 

@@ -1,7 +1,8 @@
-"""The look of all figures: print sizes, colours that the colour-blind can tell apart, fonts."""
+"""What all figures share: sizes, colours that the colour-blind can tell apart, fonts, flags."""
 
 from __future__ import annotations
 
+import argparse
 from contextlib import AbstractContextManager
 from itertools import cycle, islice
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from evpv_prm import reports
 from evpv_prm.jsonl import atomic_write
 
 # The palette of Okabe and Ito (2008), "Color universal design".
@@ -60,3 +62,23 @@ def save(figure: Figure, stem: Path, dpi: int) -> None:
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {})):
         with atomic_write(f"{stem}.{suffix}") as stream:
             figure.savefig(stream, format=suffix, dpi=dpi, metadata=metadata)
+
+
+def add_figure_options(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a command that draws a figure: where it goes and how large it is."""
+    reports.add_stem(parser)
+    parser.add_argument(
+        "--width-in", type=_positive, default=6.75, metavar="INCHES",
+        help="greatest width of the figure (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dpi", type=_positive, default=300, metavar="N",
+        help="dots an inch of the PNG (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return value

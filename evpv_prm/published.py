@@ -69,6 +69,7 @@ PUBLISHED = (
             Gain("InternVL2.5-38B", _SIX, 5.60),
         ),
         gains_reference="arXiv 2503.10291, from its table 2",
+        note="the step-weighted mean of its sources is 61.4",
     ),
     Published("Qwen-VL-PRM-7B", 2025, (58.6,), _EVPV, note=_EVPV_FIGURE),
     Published("TIM-PRM-8B", 2025, (61.7,), _EVPV, note=_EVPV_FIGURE),

@@ -16,8 +16,8 @@ def parser(
 ) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the parser of `python -m evpv_prm.COMMAND NAME` and, by NAME, those of its parts.
 
-    Each part reads `metrics` (see `named_files`) and `output_stem`, sets `make` to its maker, and
-    takes its help from the maker's text.
+    Each part reads `metrics` (see `named_files`), sets `make` to its maker and takes its help from
+    the maker's text.
     """
     whole = cli.parser(doc, command)
     commands = whole.add_subparsers(title=command, required=True, prog=whole.prog, metavar="NAME")
@@ -36,7 +36,6 @@ def parser(
             "--metrics", nargs="+", required=True, metavar="NAME=M.json",
             help="metrics files and their names, in the order in which they appear",
         )  # fmt: skip
-        add_stem(part)
         parts[name] = part
     return whole, parts
 
@@ -46,18 +45,6 @@ def add_stem(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-stem", type=Path, required=True, metavar="STEM",
         help="path of the files without their suffix",
-    )  # fmt: skip
-
-
-def add_figure_size(parser: argparse.ArgumentParser) -> None:
-    """Add the flags `width_in` and `dpi` of a figure."""
-    parser.add_argument(
-        "--width-in", type=cli.positive, default=6.75, metavar="INCHES",
-        help="greatest width (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--dpi", type=cli.positive, default=300, metavar="N",
-        help="dots an inch of the PNG (default: %(default)s)",
     )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     whole, parts = reports.parser(__doc__, "tables", TABLES)
     for part in parts.values():
+        reports.add_stem(part)
         part.add_argument("--note", metavar="TEXT", help="a sentence that must stand by the table")
     return whole
 

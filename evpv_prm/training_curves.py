@@ -124,8 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--log", nargs="+", required=True, metavar="NAME=FILE",
         help="logging.jsonl of a training and its name in the figure",
     )  # fmt: skip
-    reports.add_stem(parser)
-    reports.add_figure_size(parser)
+    plot_style.add_figure_options(parser)
     arguments = parser.parse_args(argv)
     logs = reports.named_files("--log", arguments.log)
     frame = curves_frame(logs)

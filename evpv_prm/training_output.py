@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from evpv_prm.config_teacher import TrainingFiles
-from evpv_prm.data.cards import DataCard, token_counter
-from evpv_prm.data.training_files import SPLITS, TrainingRow, held_out_images, write_split
+from evpv_prm.data.cards import SPLITS, DataCard, token_counter
+from evpv_prm.data.training_files import TrainingRow, held_out_images, write_split
 from evpv_prm.engine.base import Image
 from evpv_prm.options import add_options, read_options
 

@@ -1,6 +1,7 @@
 # Training data: a teacher describes the images and judges the steps of the paired solutions.
 # Takes results/data/pairs/ and the teacher; gives results/data/{vision_sft,step_judge_sft,dpo}/
-# {train,validation}.jsonl with data cards, and results/data/described/.
+# {train,validation}.jsonl with data cards, results/data/described/ and
+# results/figures/error_categories.{pdf,png,csv}.
 
 TEACHER = CONFIG.teacher
 
@@ -109,6 +110,31 @@ rule build_step_judge_sft_data:
         " --labels {output.labels:q} --history-steps {params.history}"
         " {params.files:q} {params.tokenizer:q}"
         " --store {params.store:q} {params.options:q} {params.engine:q} > {log:q} 2>&1"
+
+
+rule plot_error_categories:
+    input:
+        rules.build_step_judge_sft_data.output.labels,
+    output:
+        multiext(f"{RESULTS}/figures/error_categories", ".pdf", ".png", ".csv"),
+    log:
+        f"{RESULTS}/logs/plot_error_categories.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_error_categories.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        stem=stem,
+        width=CONFIG.figures.width_in,
+        code=code_digest("error_categories"),
+    message:
+        "Plot what is wrong with the wrong steps"
+    shell:
+        "python -m evpv_prm.error_categories --labels {input:q} --width-in {params.width}"
+        " --output-stem {params.stem:q} > {log:q} 2>&1"
 
 
 # Only a teacher that spoils the descriptions is asked.

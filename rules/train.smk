@@ -188,3 +188,12 @@ rule plot_training_curves:
     shell:
         "python -m evpv_prm.training_curves --log {params.logs:q} --width-in {params.width}"
         " --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
+# A verifier from elsewhere has none.
+TRAINING_FIGURES = []
+if MAKES_VERIFIER:
+    TRAINING_FIGURES += [
+        rules.plot_error_categories.output,
+        rules.plot_training_curves.output,
+    ]

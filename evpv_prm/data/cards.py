@@ -14,6 +14,10 @@ from evpv_prm.errors import InputError
 from evpv_prm.jsonl import write_json, write_text
 
 CountTokens = Callable[[str], int]
+Labels = Mapping[str, Sequence[str]]
+"""What a row is labelled as, by the kind of label: {"score": ["-1"], "category": ["logical"]}."""
+
+SPLITS = ("train", "validation")
 
 
 class DataCard:
@@ -27,14 +31,15 @@ class DataCard:
         self.dropped: Counter[str] = Counter()
         self._title = title
         self._count_tokens = count_tokens
-        self._splits: dict[str, _Split] = {}
+        self._splits = {name: _Split() for name in SPLITS}
 
-    def count(self, split: str, row: Mapping[str, Any], image: str, labels: Sequence[str]) -> None:
+    def count(self, split: str, row: Mapping[str, Any], image: str, labels: Labels) -> None:
         """Count one row of a split, with its image's digest and what it is labelled as."""
-        counts = self._splits.setdefault(split, _Split())
+        counts = self._splits[split]
         counts.rows += 1
         counts.images.add(image)
-        counts.labels.update(labels)
+        for kind, values in labels.items():
+            counts.labels.setdefault(kind, Counter()).update(values)
         counts.subsets[row["images"][0].split("/", 1)[0]] += 1
         for part, text in read_texts(row):
             counts.add_length("characters", part, len(text))
@@ -57,7 +62,9 @@ class DataCard:
         lines += _table(("reason", "records"), card["dropped"].items())
         for name, split in card["files"].items():
             lines += ["", f"## {name}", "", f"{split['rows']:,} rows, {split['images']:,} images"]
-            lines += ["", *_table(("label", "count"), split["labels"].items())]
+            for kind, counts in split["labels"].items():
+                rows = ((label, *_with_share(n, counts)) for label, n in counts.items())
+                lines += ["", *_table((kind, "count", "share"), rows)]
             lines += ["", *_table(("subset", "rows"), split["subsets"].items())]
             for unit, parts in split["lengths"].items():
                 columns = next(iter(parts.values())).keys()
@@ -76,7 +83,7 @@ class _Split:
     def __init__(self) -> None:
         self.rows = 0
         self.images: set[str] = set()
-        self.labels: Counter[str] = Counter()
+        self.labels: dict[str, Counter[str]] = {}
         self.subsets: Counter[str] = Counter()
         self._lengths: dict[str, dict[str, array[int]]] = {}
 
@@ -87,7 +94,7 @@ class _Split:
         return {
             "rows": self.rows,
             "images": len(self.images),
-            "labels": dict(sorted(self.labels.items())),
+            "labels": {kind: dict(sorted(counts.items())) for kind, counts in self.labels.items()},
             "subsets": dict(sorted(self.subsets.items())),
             "lengths": {
                 unit: {part: _summary(values) for part, values in parts.items()}
@@ -132,6 +139,10 @@ def _summary(values: array[int]) -> dict[str, float]:
         "p95": float(np.percentile(numbers, 95)),
         "max": int(numbers.max()),
     }
+
+
+def _with_share(count: int, counts: Mapping[str, int]) -> tuple[int, str]:
+    return count, f"{count / sum(counts.values()):.1%}"
 
 
 def _table(header: Sequence[str], rows: Any) -> list[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from evpv_prm.data.pair_records import Label, PairRecord
 from evpv_prm.engine.base import Failure
+from evpv_prm.jsonl import parse_record, read_rows
 from evpv_prm.parsing import parse_json
 from evpv_prm.prompts import CATEGORIES, SUBCATEGORIES
 
@@ -42,6 +44,25 @@ class StepResult(BaseModel):
     score: Annotated[int, AfterValidator(_verdict)]
     category: Annotated[str | None, _one_of(CATEGORIES)]
     subcategory: Annotated[str | None, _one_of(SUBCATEGORIES)] = None
+
+
+class LabelledSolution(BaseModel):
+    """What a line of the labels' file says about a solution's image and steps."""
+
+    model_config = ConfigDict(strict=True)
+
+    image: str
+    step_judge_result: list[StepResult]
+
+
+def read_labels(path: Path) -> Iterator[LabelledSolution]:
+    """Yield the lines of a labels' file, which build_step_judge_sft_data writes.
+
+    Raises:
+        InputError: a line is not as it writes them.
+    """
+    for line, row in read_rows(path):
+        yield parse_record(path, line, row, LabelledSolution)
 
 
 class _TeacherSteps(BaseModel):

@@ -11,13 +11,11 @@ from typing import Any
 
 import orjson
 
-from evpv_prm.data.cards import DataCard
+from evpv_prm.data.cards import SPLITS, DataCard, Labels
 from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import IMAGE, Failure, Image
 from evpv_prm.jsonl import atomic_write
 from evpv_prm.prompts import Prompt
-
-SPLITS = ("train", "validation")
 
 _MEDIA_MARKERS = ("<image>", "<video>", "<audio>")
 """What ms-swift replaces by a medium wherever it stands in a text."""
@@ -28,7 +26,7 @@ class TrainingRow:
     """A line of a training file; `labels` are what its data card counts."""
 
     row: Mapping[str, Any]
-    labels: tuple[str, ...]
+    labels: Labels
 
 
 def training_row(prompt: Prompt, answer: str, image: str) -> dict[str, Any] | Failure:

@@ -121,11 +121,11 @@ def test_another_rank_of_the_judge_trains_the_judge_alone(chain: Chain) -> None:
     assert planned == {"train_step_judge", "merge_step_judge", "plot_training_curves"}
 
 
-def test_another_width_draws_the_figure_alone(chain: Chain) -> None:
+def test_another_width_draws_the_figures_alone(chain: Chain) -> None:
     chain.values["figures"] = {"width_in": 5.0}
     planned = chain.planned("models", "data")
     del chain.values["figures"]
-    assert planned == {"plot_training_curves"}
+    assert planned == {"plot_training_curves", "plot_error_categories"}
 
 
 def test_one_changed_annotation_asks_the_teacher_about_its_pair_alone(chain: Chain) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -277,8 +278,14 @@ def test_a_row_is_a_step_with_the_prompt_of_inference_and_a_bare_verdict(chain: 
     assert {answer for _, answer in found} == {"1", "-1"}
     card = chain.card("judge")["files"]
     labels = [split["labels"] for split in card.values()]
-    assert sum(split["-1"] for split in labels if "-1" in split) == 3
-    assert all(split.get("-1") == split.get("visual_misinterpretation") for split in labels)
+    assert sum(split["score"]["-1"] for split in labels) == 3
+    for split in labels:
+        wrong = split["score"]["-1"]
+        assert split["category"] == {"visual_misinterpretation": wrong}
+        assert split["subcategory"] == {"value_misreading": wrong}
+    page = chain.path("judge.card.md").read_text()
+    assert "| score | count | share |" in page
+    assert "| value_misreading | 1 | 100.0% |" in page
 
 
 def test_the_reference_style_judges_all_steps_at_once(chain: Chain) -> None:
@@ -373,8 +380,10 @@ def test_preferences_set_the_description_against_a_spoilt_one(chain: Chain) -> N
         for error in errors:
             assert error["original"] in right
             assert error["replacement"] in wrong
-    kinds = [k for split in chain.card("dpo")["files"].values() for k in split["labels"]]
-    assert "number" in kinds
+    card = chain.card("dpo")["files"]
+    kinds = sum((Counter(split["labels"]["error"]) for split in card.values()), Counter())
+    written = (e["kind"] for row in chain.both("dpo") for e in row["corruption"]["errors"])
+    assert kinds == Counter(written)
 
 
 def test_the_teacher_can_spoil_descriptions_too(chain: Chain) -> None:
@@ -489,6 +498,14 @@ def test_an_image_is_on_one_side_in_every_file(tmp_path: Path) -> None:
     card = chain.card("vision")["files"]
     assert card["train"]["images"] + card["validation"]["images"] == 24
     assert card["train"]["subsets"].keys() == {"A", "B"}
+
+
+def test_a_card_tells_of_an_empty_file_too(chain: Chain) -> None:
+    assert chain.describe("--validation-fraction", 0) == 0
+    assert chain.card("vision")["files"]["validation"] == {
+        "rows": 0, "images": 0, "labels": {}, "subsets": {}, "lengths": {}
+    }  # fmt: skip
+    assert "\n## validation\n\n0 rows, 0 images\n" in chain.path("vision.card.md").read_text()
 
 
 def test_a_card_tells_lengths_in_characters_and_tokens(chain: Chain, tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_changed_module_reruns_only_the_rules_that_use_it(
     assert touched("reward.py") == {"score_candidates": 4, "compute_bon_metrics": 1, **REPORTS}
     answers = {"compute_bon_metrics": 1, **REPORTS}
     assert touched("answers/compare.py") == {"validate_inputs": 1, **answers}
-    prompts = touched("prompts.py")
+    prompts = touched("prompts/verifier.py")
     assert prompts == {**MODEL_JOBS, "compute_bon_metrics": 1, **REPORTS}
 
 
