@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from evpv_prm import constraint_corruption_ablation as stage
 from evpv_prm.config_step_level import ConstraintCorruption, StepJudging
 from evpv_prm.data.constraint_records import ConstraintRecord
-from evpv_prm.data.step_records import StepRecord
+from evpv_prm.data.step_records import StepRecord, read_step_records
 from evpv_prm.engine.base import Failure, Reply, Request, Result
 from evpv_prm.jsonl import write_rows
 from evpv_prm.records import Caption
@@ -22,6 +23,8 @@ from evpv_prm.step_judging import caption_solutions, judge_group, load_solutions
 from tests.scripted import ScriptedEngine
 from tests.stages import draw, labelled, prompt_of, rows_of, run_stage, stored
 
+REAL = Path(os.environ.get("EVPV_REAL_DATA", Path(__file__).parents[2] / "../shared/data"))
+REAL_FILE = REAL / "visualprocessbench/vpb_samples.jsonl"
 SEED = 11
 RATIOS = ConstraintCorruption().ratios
 CAPTION = {
@@ -201,6 +204,21 @@ def test_a_record_is_judged_alike_wherever_it_stands(images: Path) -> None:
     beside = judge([record("p"), record("q")], images, ScriptedEngine(answer, order_seed=3))
     assert alone[0] == beside[1]
     assert beside[0].constraint_experiments != beside[1].constraint_experiments
+
+
+def test_real_records_keep_what_they_hold(tmp_path: Path) -> None:
+    if not REAL_FILE.is_file():
+        pytest.skip(f"{REAL_FILE} not found; set EVPV_REAL_DATA")
+    records = read_step_records(REAL_FILE)
+    engine = ScriptedEngine(answer)
+    with stored(engine, tmp_path) as stored_engine:
+        solutions = load_solutions(records, REAL_FILE.parent / "images")
+        judged = stage.judge_corruptions(solutions, stored_engine, StepJudging(), RATIOS, SEED)
+    for record, before in zip(judged, records, strict=True):
+        row = record.to_row()
+        assert {name: row[name] for name in before.to_row()} == before.to_row()
+        for each in record.passes():
+            assert (None in each.step_predict) == (record.failures == ["question:missing_image"])
 
 
 # The command
