@@ -7,9 +7,9 @@ configurations share captions, and a comparison holds fixed whatever it is not a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 from evpv_prm import parsing
 from evpv_prm.ablations import FIXED_CAPTIONS, Ablation, corrupted, find, random_verdict
@@ -19,6 +19,7 @@ from evpv_prm.engine.base import Failure, Reply, Request, Result
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.metrics.ablation_file import Asked
 from evpv_prm.records import Caption, failure_reason
+from evpv_prm.section import Decoding
 from evpv_prm.step_judging import (
     Solution,
     ask,
@@ -29,6 +30,8 @@ from evpv_prm.step_judging import (
     view,
 )
 from evpv_prm.verifier import View, parsed
+
+DecodingT = TypeVar("DecodingT", bound=Decoding)
 
 PARSE_FAILURES = ("invalid_verdict", "truncated")
 """Failures of a free reply that came and holds no verdict; a reply that runs on holds none."""
@@ -91,7 +94,7 @@ def _caption_requests(case: Case, judging: StepJudging) -> list[Request]:
     return caption_group(case.solution, changed, case.seed, short=short)
 
 
-def _changed(decoding: Any, changes: dict[str, float | None]) -> Any:
+def _changed(decoding: DecodingT, changes: Mapping[str, float | None]) -> DecodingT:
     return decoding.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from evpv_prm.errors import UserError
 from evpv_prm.prompts import JudgeRules
@@ -184,7 +184,6 @@ SUITE: tuple[Ablation, ...] = (
 )
 """The baseline, 27 configurations that are compared, and the control, in the order of tables."""
 
-GROUPS: tuple[Group, ...] = get_args(Group)
 NAMES = tuple(ablation.name for ablation in SUITE)
 _BY_NAME = {name: ablation for ablation in SUITE for name in (ablation.name, *ablation.aliases)}
 

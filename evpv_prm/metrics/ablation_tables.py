@@ -113,7 +113,7 @@ def _requests(file: AblationMetrics, of: str) -> Table:
     ]
     note = (
         "A reply counts as paid for the first configuration that needs it, in the run that last "
-        "asked; what was in the store before is not paid again."
+        "asked. What was in the store before is not paid again; a failure is not counted as paid."
     )
     columns = ["Configuration", "Requests", "Distinct", "Paid"]
     return Table(f"What the ablations{of} ask for", columns, rows, labels=1, notes=[note])
