@@ -25,6 +25,7 @@ include: "rules/report.smk"
 if CONFIG.step_level:
 
     include: "rules/step_level.smk"
+    include: "rules/gate.smk"
 
 
 localrules:

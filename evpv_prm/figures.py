@@ -14,9 +14,12 @@ from matplotlib.figure import Figure
 from evpv_prm import cli, plot_style, reports
 from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.bon_file import read_bon_metrics
+from evpv_prm.metrics.gate_file import read_gate_metrics
+from evpv_prm.metrics.gate_frame import gate_frame
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
+from evpv_prm.plots.gate import draw_gate, gate_drawn
 from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
 from evpv_prm.published import PUBLISHED
 
@@ -40,7 +43,13 @@ def step_level(
     return draw_step_level(frame, arguments.width_in), frame
 
 
-FIGURES: dict[str, Draw] = {"bon-curves": bon_curves, "step-level": step_level}
+def gate(files: Mapping[str, Path], arguments: argparse.Namespace) -> tuple[Figure, pd.DataFrame]:
+    """Draw how reliability is distributed and calibrated, and the choices that the gate changes."""
+    frame = gate_drawn(gate_frame(read_gate_metrics(files)), arguments.aggregation)
+    return draw_gate(frame, arguments.width_in), frame
+
+
+FIGURES: dict[str, Draw] = {"bon-curves": bon_curves, "step-level": step_level, "gate": gate}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,10 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     whole, parts = reports.parser(__doc__, "figures", FIGURES)
-    parts["bon-curves"].add_argument(
-        "--aggregation", default="correctness_rate", metavar="NAME",
-        help="aggregation of the BoN curves (default: %(default)s)",
-    )  # fmt: skip
+    for name in ("bon-curves", "gate"):
+        parts[name].add_argument(
+            "--aggregation", default="correctness_rate", metavar="NAME",
+            help="aggregation of the scores that choose (default: %(default)s)",
+        )  # fmt: skip
     for part in parts.values():
         reports.add_figure_size(part)
     return whole

@@ -56,13 +56,13 @@ scattergather:
     shards=CONFIG.shards,
 
 
-def scored_shards(wildcards):
+def scored_files(policy):
     """All scored files of one policy: every benchmark, every shard."""
     return [
         shard
         for benchmark in CONFIG.benchmarks
         for shard in gather.shards(
-            f"{RESULTS}/scored/{wildcards.policy}/{benchmark}/{{scatteritem}}.jsonl"
+            f"{RESULTS}/scored/{policy}/{benchmark}/{{scatteritem}}.jsonl"
         )
     ]
 

@@ -34,6 +34,7 @@ STEP_LEVEL = {
     "tabulate_step_level": 1,
     "plot_step_level": 1,
 }
+GATE = {"compute_gate_metrics": 1, "tabulate_gate": 1, "plot_gate": 1}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
@@ -82,6 +83,7 @@ def test_the_paper(paper: Project) -> None:
         "score_candidates": 3 * 6 * 8,
         "compute_bon_metrics": 3,
         **STEP_LEVEL,
+        **GATE,
         **REPORTS,
     }
 
@@ -109,7 +111,18 @@ def test_the_step_level_experiments_alone(paper: Project) -> None:
     words = ("snakemake", "--dry-run", "--config", "verifier={model: owner/verifier}")
     run = paper.run(*words, "--", "step_level")
     assert_clean(run)
-    assert run.planned == {"validate_inputs": 1, **STEP_LEVEL}
+    config = Config()
+    candidates = len(config.policies) * len(config.benchmarks) * config.shards
+    assert run.planned == {
+        "validate_inputs": 1,
+        **STEP_LEVEL,
+        **GATE,
+        # The gate is analysed on scored candidates, too.
+        "prepare_questions": 6,
+        "split_questions": 6,
+        "generate_candidates": candidates,
+        "score_candidates": candidates,
+    }
 
 
 def test_without_the_labelled_solutions(paper: Project) -> None:
@@ -121,7 +134,7 @@ def test_without_the_labelled_solutions(paper: Project) -> None:
     (paper.folder / "mine.yaml").write_text("step_level: null\n")
     without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
     assert_clean(without)
-    assert not without.planned.keys() & STEP_LEVEL.keys()
+    assert not without.planned.keys() & (STEP_LEVEL | GATE).keys()
 
 
 def test_the_data_alone(paper: Project) -> None:
@@ -156,6 +169,7 @@ def test_the_demo(clone: Project) -> None:
         "score_candidates": 4,
         "compute_bon_metrics": 1,
         **STEP_LEVEL,
+        **GATE,
         "verify_steps": 2,
         **REPORTS,
     }

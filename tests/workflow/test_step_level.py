@@ -12,6 +12,8 @@ from tests.workflow.model import ModelServer, stages
 from tests.workflow.project import SOLUTIONS, Project, read_rows, write_rows
 
 JUDGED = {"validate_inputs": 1, "split_solutions": 1, "verify_steps": 4}
+# Without the gate, whose analysis asks for candidates.
+TARGET = ("step_level", "--until", "validate_inputs", "tabulate_step_level", "plot_step_level")
 REPORTS = {"compute_step_metrics": 2, "tabulate_step_level": 1, "plot_step_level": 1}
 
 
@@ -30,7 +32,7 @@ def judged(project: Project, mode: str) -> list[dict]:
 def test_solutions_are_judged_with_and_without_caption(
     project: Project, server: ModelServer
 ) -> None:
-    run = project.snakemake("step_level")
+    run = project.snakemake(*TARGET)
     assert run.status == 0, run.output
     assert run.finished == JUDGED | REPORTS
     caption, direct = judged(project, "caption"), judged(project, "direct")
@@ -49,11 +51,11 @@ def test_solutions_are_judged_with_and_without_caption(
     }
 
     server.reset()
-    assert project.snakemake("step_level").finished == {}
+    assert project.snakemake(*TARGET).finished == {}
     project.configure(
         step_level={**project.config["step_level"], "judging": {"block_size": 2}, "limit": 4}
     )
-    run = project.snakemake("step_level")
+    run = project.snakemake(*TARGET)
     assert run.finished == JUDGED | REPORTS
     assert server.calls == [], "the prompts are the same in blocks"
     assert judged(project, "caption") == caption[:4]
@@ -64,7 +66,7 @@ def test_tables_and_figures_show_the_judgements(project: Project, server: ModelS
         planned = project.snakemake("--dry-run", target).planned
         assert ("tabulate_step_level" in planned) == (target == "tables")
         assert ("plot_step_level" in planned) == (target == "figures")
-    run = project.snakemake("step_level")
+    run = project.snakemake(*TARGET)
     assert run.status == 0, run.output
     results = project.results("**/*")
     assert results["figures/step_level.pdf"].startswith(b"%PDF")
@@ -83,7 +85,7 @@ def test_tables_and_figures_show_the_judgements(project: Project, server: ModelS
 
     server.reset()
     project.configure(step_level={**project.config["step_level"], "bootstrap_samples": 50})
-    run = project.snakemake("step_level")
+    run = project.snakemake(*TARGET)
     assert run.finished == REPORTS
     assert server.calls == []
 
@@ -94,7 +96,7 @@ def test_a_bad_solution_stops_the_run_before_it_asks_a_model(
     rows = read_rows(project.folder / SOLUTIONS)
     rows[2]["response"]["process_correctness"] = [1]
     write_rows(project.folder / SOLUTIONS, rows)
-    run = project.snakemake("step_level")
+    run = project.snakemake(*TARGET)
     assert run.status == 1
     assert run.finished == {}
     assert server.calls == []
