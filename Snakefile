@@ -27,6 +27,7 @@ if CONFIG.step_level:
     include: "rules/step_level.smk"
     include: "rules/corruption.smk"
     include: "rules/ablations.smk"
+    include: "rules/gate.smk"
 
 
 localrules:
@@ -36,6 +37,7 @@ localrules:
     best_of_n,
     step_level,
     ablations,
+    gate,
     tables,
     figures,
 
@@ -49,8 +51,7 @@ rule all:
         rules.write_provenance.output,
         rules.check_leakage.output if MAKES_VERIFIER else [],
         TRAINING_FIGURES,
-        STEP_LEVEL,
-        ABLATIONS,
+        EXPERIMENTS.values(),
 
 
 rule data:
@@ -77,20 +78,26 @@ rule best_of_n:
 rule step_level:
     input:
         rules.validate_inputs.output,
-        STEP_LEVEL,
+        EXPERIMENTS["step_level"],
 
 
 rule ablations:
     input:
         rules.validate_inputs.output,
-        ABLATIONS,
+        EXPERIMENTS["ablations"],
+
+
+rule gate:
+    input:
+        rules.validate_inputs.output,
+        EXPERIMENTS["gate"],
 
 
 rule tables:
     input:
         rules.validate_inputs.output,
         rules.tabulate_best_of_n.output,
-        step_level_results("tables"),
+        experiment_results("tables"),
 
 
 rule figures:
@@ -98,4 +105,4 @@ rule figures:
         rules.validate_inputs.output,
         rules.plot_bon_curves.output,
         TRAINING_FIGURES,
-        step_level_results("figures"),
+        experiment_results("figures"),

@@ -18,11 +18,14 @@ from evpv_prm.metrics.ablation_tables import ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.corruption_file import read_corruption_metrics
 from evpv_prm.metrics.corruption_tables import corruption_frame
+from evpv_prm.metrics.gate_file import read_gate_metrics
+from evpv_prm.metrics.gate_frame import gate_frame
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.plots.ablation_forest import draw_ablation_forest
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
 from evpv_prm.plots.corruption_curves import draw_corruption_curves
+from evpv_prm.plots.gate import draw_gate, gate_drawn
 from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
 from evpv_prm.published import PUBLISHED
 
@@ -62,11 +65,18 @@ def corruption(
     return draw_corruption_curves(frame, arguments.width_in), frame
 
 
+def gate(files: Mapping[str, Path], arguments: argparse.Namespace) -> tuple[Figure, pd.DataFrame]:
+    """Draw how reliability is distributed and calibrated, and the choices that the gate changes."""
+    frame = gate_drawn(gate_frame(read_gate_metrics(files)), arguments.aggregation)
+    return draw_gate(frame, arguments.width_in), frame
+
+
 FIGURES: dict[str, Draw] = {
     "bon-curves": bon_curves,
     "step-level": step_level,
     "corruption": corruption,
     "ablations": ablations,
+    "gate": gate,
 }
 
 
@@ -85,10 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     whole, parts = reports.parser(__doc__, "figures", FIGURES)
-    parts["bon-curves"].add_argument(
-        "--aggregation", default="correctness_rate", metavar="NAME",
-        help="aggregation of the BoN curves (default: %(default)s)",
-    )  # fmt: skip
+    for name in ("bon-curves", "gate"):
+        parts[name].add_argument(
+            "--aggregation", default="correctness_rate", metavar="NAME",
+            help="aggregation of the scores that choose (default: %(default)s)",
+        )  # fmt: skip
     for part in parts.values():
         plot_style.add_figure_options(part)
     return whole

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,28 @@ def named_files(flag: str, words: Sequence[str]) -> dict[str, Path]:
         UserError: a word is not of this form, or a name is given twice.
     """
     files: dict[str, Path] = {}
+    for name, path in _pairs(flag, words):
+        if name in files:
+            raise UserError(f"{flag}: {name!r} is given twice")
+        files[name] = path
+    return files
+
+
+def grouped_files(flag: str, words: Sequence[str]) -> dict[str, list[Path]]:
+    """Read the words NAME=FILE of a flag whose files belong together by name, in the order given.
+
+    Raises:
+        UserError: a word is not of this form.
+    """
+    files: dict[str, list[Path]] = {}
+    for name, path in _pairs(flag, words):
+        files.setdefault(name, []).append(path)
+    return files
+
+
+def _pairs(flag: str, words: Sequence[str]) -> Iterator[tuple[str, Path]]:
     for word in words:
         name, _, path = word.partition("=")
         if not (name and path):
             raise UserError(f"{flag}: expected NAME=FILE, found {word!r}")
-        if name in files:
-            raise UserError(f"{flag}: {name!r} is given twice")
-        files[name] = Path(path)
-    return files
+        yield name, Path(path)

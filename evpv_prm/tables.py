@@ -19,6 +19,9 @@ from evpv_prm.metrics.bon_frame import tidy_frame
 from evpv_prm.metrics.bon_tables import best_of_n_tables
 from evpv_prm.metrics.corruption_file import read_corruption_metrics
 from evpv_prm.metrics.corruption_tables import corruption_frame, corruption_tables
+from evpv_prm.metrics.gate_file import read_gate_metrics
+from evpv_prm.metrics.gate_frame import gate_frame
+from evpv_prm.metrics.gate_tables import gate_tables
 from evpv_prm.metrics.rendering import Table, to_latex, to_markdown
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
@@ -54,11 +57,18 @@ def corruption(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     return corruption_tables(metrics), corruption_frame(metrics)
 
 
+def gate(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate how reliable visual facts are and what the gate makes of it."""
+    metrics = read_gate_metrics(files)
+    return gate_tables(metrics), gate_frame(metrics)
+
+
 TABLES: dict[str, Tabulate] = {
     "best-of-n": best_of_n,
     "step-level": step_level,
     "corruption": corruption,
     "ablations": ablations,
+    "gate": gate,
 }
 
 

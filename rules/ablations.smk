@@ -151,4 +151,7 @@ rule plot_ablations:
         " --width-in {params.width} --output-stem {params.stem:q} > {log:q} 2>&1"
 
 
-ABLATIONS += [*rules.tabulate_ablations.output, *rules.plot_ablations.output]
+EXPERIMENTS["ablations"] += [
+    *rules.tabulate_ablations.output,
+    *rules.plot_ablations.output,
+]

@@ -36,8 +36,8 @@ def or_stop(function, *arguments):
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
-STEP_LEVEL = []  # what the step-level experiments make; their rules add to it
-ABLATIONS = []  # what the ablations among them make, which are a target of their own
+# What the targets of the experiments make; their rules add to it.
+EXPERIMENTS = {"step_level": [], "ablations": [], "gate": [], "intervention": []}
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
@@ -58,13 +58,13 @@ scattergather:
     shards=CONFIG.shards,
 
 
-def scored_shards(wildcards):
+def scored_files(policy):
     """All scored files of one policy: every benchmark, every shard."""
     return [
         shard
         for benchmark in CONFIG.benchmarks
         for shard in gather.shards(
-            f"{RESULTS}/scored/{wildcards.policy}/{benchmark}/{{scatteritem}}.jsonl"
+            f"{RESULTS}/scored/{policy}/{benchmark}/{{scatteritem}}.jsonl"
         )
     ]
 
@@ -107,11 +107,12 @@ def benchmark_arguments():
     return words
 
 
-def step_level_results(folder):
-    """What the step-level experiments make in one folder of the results."""
+def experiment_results(folder):
+    """What the experiments make in one folder of the results."""
     return [
         file
-        for file in STEP_LEVEL + ABLATIONS
+        for files in EXPERIMENTS.values()
+        for file in files
         if file.startswith(f"{RESULTS}/{folder}/")
     ]
 

@@ -112,4 +112,7 @@ rule plot_corruption:
         " --width-in {params.width} --output-stem {params.stem:q} > {log:q} 2>&1"
 
 
-STEP_LEVEL += [*rules.tabulate_corruption.output, *rules.plot_corruption.output]
+EXPERIMENTS["step_level"] += [
+    *rules.tabulate_corruption.output,
+    *rules.plot_corruption.output,
+]

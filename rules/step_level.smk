@@ -149,4 +149,7 @@ rule plot_step_level:
         " --width-in {params.width} --output-stem {params.stem:q} > {log:q} 2>&1"
 
 
-STEP_LEVEL += [*rules.tabulate_step_level.output, *rules.plot_step_level.output]
+EXPERIMENTS["step_level"] += [
+    *rules.tabulate_step_level.output,
+    *rules.plot_step_level.output,
+]

@@ -84,7 +84,7 @@ class JudgedRecord(StepRecord):
     visual_checklist: str | None = None
     visual_step_indices: list[int] | None = None
     visual_checklist_evaluation: dict[str, Any] | None = None
-    local_p_score: float | None = None
+    local_p_score: float | None = Field(None, ge=0, le=1)
     final_step_scores: list[float | None] | None = None
 
     @property

@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 SOLUTIONS = "data/visualprocessbench.jsonl"
 BENCHMARKS = {"Letters": "data/letters.jsonl", "Figures": "data/figures.jsonl"}
-STEP_TARGETS = ("step_level", "ablations")
+STEP_TARGETS = ("step_level", "ablations", "gate")
 TARGETS = ("all", "data", "models", "best_of_n", *STEP_TARGETS, "tables", "figures")
 CANDIDATES = 3
 CONCURRENCY = 4

@@ -47,6 +47,7 @@ ABLATIONS = {
     "tabulate_ablations": 1,
     "plot_ablations": 1,
 }
+GATE = {"compute_gate_metrics": 1, "tabulate_gate": 1, "plot_gate": 1}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
@@ -97,6 +98,7 @@ def test_the_paper(paper: Project) -> None:
         "compute_bon_metrics": 3,
         **STEP_LEVEL,
         **ABLATIONS,
+        **GATE,
         **REPORTS,
     }
 
@@ -139,7 +141,7 @@ def test_without_the_labelled_solutions(paper: Project) -> None:
     (paper.folder / "mine.yaml").write_text("step_level: null\n")
     without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
     assert_clean(without)
-    assert not without.planned.keys() & (STEP_LEVEL | ABLATIONS).keys()
+    assert not without.planned.keys() & (STEP_LEVEL | ABLATIONS | GATE).keys()
 
 
 def test_the_data_alone(paper: Project) -> None:
@@ -179,5 +181,6 @@ def test_the_demo(clone: Project) -> None:
         "corrupt_constraints": 1,
         **ABLATIONS,
         "ask_ablations": 1,
+        **GATE,
         **REPORTS,
     }
