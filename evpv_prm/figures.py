@@ -14,7 +14,10 @@ from matplotlib.figure import Figure
 from evpv_prm import cli, plot_style, reports
 from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.bon_file import read_bon_metrics
+from evpv_prm.metrics.intervention_file import read_intervention_metrics
+from evpv_prm.metrics.intervention_tables import intervention_frame
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
+from evpv_prm.plots.intervention import draw_intervention, intervention_drawn
 
 Draw: TypeAlias = Callable[[Mapping[str, Path], argparse.Namespace], tuple[Figure, pd.DataFrame]]
 """From metrics files by name, and the arguments, to a figure and its numbers."""
@@ -28,7 +31,15 @@ def bon_curves(
     return draw_bon_curves(frame, arguments.width_in), frame
 
 
-FIGURES: dict[str, Draw] = {"bon-curves": bon_curves}
+def intervention(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw answers and step scores with and without what there is to see."""
+    frame = intervention_drawn(intervention_frame(read_intervention_metrics(files)))
+    return draw_intervention(frame, arguments.width_in), frame
+
+
+FIGURES: dict[str, Draw] = {"bon-curves": bon_curves, "intervention": intervention}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

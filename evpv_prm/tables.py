@@ -15,6 +15,8 @@ from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.bon_frame import tidy_frame
 from evpv_prm.metrics.bon_tables import best_of_n_tables
+from evpv_prm.metrics.intervention_file import read_intervention_metrics
+from evpv_prm.metrics.intervention_tables import intervention_frame, intervention_tables
 from evpv_prm.metrics.rendering import Table, to_latex, to_markdown
 
 Tabulate: TypeAlias = Callable[[Mapping[str, Path]], tuple[list[Table], pd.DataFrame]]
@@ -27,7 +29,13 @@ def best_of_n(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     return best_of_n_tables(metrics), tidy_frame(metrics)
 
 
-TABLES: dict[str, Tabulate] = {"best-of-n": best_of_n}
+def intervention(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate answers and step scores with and without what there is to see."""
+    metrics = read_intervention_metrics(files)
+    return intervention_tables(metrics), intervention_frame(metrics)
+
+
+TABLES: dict[str, Tabulate] = {"best-of-n": best_of_n, "intervention": intervention}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from evpv_prm.metrics.bon_file import (
     summaries,
 )
 from evpv_prm.metrics.metrics_file import OVERALL
-from evpv_prm.metrics.rendering import MISSING, Table, difference, percent
+from evpv_prm.metrics.rendering import Table, gain_with_interval, percent
 
 BENCHMARK_LABELS = {OVERALL: "All questions pooled", MACRO_AVERAGE: "Mean of benchmarks"}
 AGGREGATION_LABELS = {
@@ -128,9 +128,4 @@ def _failure_notes(metrics: Mapping[str, BonMetrics]) -> Iterator[str]:
 
 
 def _points(gain: Estimate) -> str:
-    if gain.estimate is None or gain.ci95 is None:
-        return MISSING
-    low, high = gain.ci95
-    estimate = difference(gain.estimate)
-    sign = "" if estimate.startswith("−") or estimate == "0.0" else "+"
-    return f"{sign}{estimate} [{difference(low)}, {difference(high)}]"
+    return gain_with_interval(gain.estimate, gain.ci95)

@@ -12,6 +12,7 @@ import hashlib
 from pathlib import Path
 
 from evpv_prm.prompts.form import Prompt
+from evpv_prm.prompts.intervention import SOLVE, solve
 from evpv_prm.prompts.policy import POLICY, policy
 from evpv_prm.prompts.teacher import (
     CATEGORIES,
@@ -40,6 +41,7 @@ __all__ = [
     "JUDGE",
     "POLICY",
     "P_SCORES",
+    "SOLVE",
     "SUBCATEGORIES",
     "VERDICTS",
     "VERSION",
@@ -53,6 +55,7 @@ __all__ = [
     "judge_all",
     "noise",
     "policy",
+    "solve",
     "teacher_describe",
     "teacher_steps",
 ]
