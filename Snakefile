@@ -1,5 +1,5 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
-# Targets: all (default), data, models, best_of_n, tables, figures. Rules live in rules/, logic in evpv_prm/.
+# Targets: all (default), data, models, best_of_n, intervention, tables, figures. Rules live in rules/, logic in evpv_prm/.
 
 from snakemake.utils import min_version
 
@@ -18,6 +18,7 @@ include: "rules/teacher.smk"
 include: "rules/train.smk"
 include: "rules/candidates.smk"
 include: "rules/verify.smk"
+include: "rules/intervention.smk"
 include: "rules/report.smk"
 
 
@@ -26,6 +27,7 @@ localrules:
     data,
     models,
     best_of_n,
+    intervention,
     tables,
     figures,
 
@@ -36,6 +38,8 @@ rule all:
         rules.validate_inputs.output,
         rules.tabulate_best_of_n.output,
         rules.plot_bon_curves.output,
+        rules.tabulate_intervention.output,
+        rules.plot_intervention.output,
         rules.write_provenance.output,
         [rules.check_leakage.output, rules.plot_training_curves.output]
         if MAKES_VERIFIER
@@ -62,13 +66,22 @@ rule best_of_n:
         expand(f"{RESULTS}/metrics/best_of_n/{{policy}}.json", policy=CONFIG.policies),
 
 
+rule intervention:
+    input:
+        rules.validate_inputs.output,
+        rules.tabulate_intervention.output,
+        rules.plot_intervention.output,
+
+
 rule tables:
     input:
         rules.validate_inputs.output,
         rules.tabulate_best_of_n.output,
+        rules.tabulate_intervention.output,
 
 
 rule figures:
     input:
         rules.validate_inputs.output,
         rules.plot_bon_curves.output,
+        rules.plot_intervention.output,

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from evpv_prm.config_data import DataSet, ModelDownload
+from evpv_prm.config_intervention import Intervention
 from evpv_prm.config_teacher import TeacherData
 from evpv_prm.config_training import Trainings
 from evpv_prm.errors import UserError
@@ -346,6 +347,9 @@ class Config(Section):
     training: Trainings = Field(Trainings(), description="The trainings that make the verifier")
     candidates: Candidates = Field(Candidates(), description="Sampling of the candidates")
     scoring: Scoring = Field(Scoring(), description="Scoring by the verifier")
+    intervention: Intervention = Field(
+        Intervention(), description="Answers with and without what there is to see"
+    )
     best_of_n: BestOfN = Field(BestOfN(), description="Best-of-N metrics")
     figures: Figures = Field(Figures(), description="Figures")
     diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
@@ -357,6 +361,15 @@ class Config(Section):
                 f"figures.aggregation = {self.figures.aggregation!r}: "
                 f"expected one of best_of_n.aggregations, {self.best_of_n.aggregations}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _intervention_names_are_known(self) -> Self:
+        for key in ("policies", "benchmarks"):
+            known = list(getattr(self, key))
+            for name in getattr(self.intervention, key):
+                if name not in known:
+                    raise ValueError(f"intervention.{key}: {name!r}: expected one of {known}")
         return self
 
 

@@ -237,10 +237,10 @@ def ask(teacher: TeacherServer, body: Mapping[str, Any], stage: str) -> requests
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ([{"type": "text", "text": "Question: ?"}], "expected messages with one picture"),
+        ([{"type": "image_url"}], "expected messages with pictures"),
         (
             [{"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}],
-            "this picture is not known",
+            "these pictures are not known",
         ),
     ],
 )
@@ -273,7 +273,7 @@ def test_the_command_reaches_the_teacher_at_a_fixed_address(tree: Path) -> None:
         beside(tree, sys.executable, "-c", CLIENT), capture_output=True, text=True, check=False
     )
     assert done.returncode == 7, done.stderr
-    assert done.stdout.startswith("400 expected messages with one picture")
+    assert done.stdout.startswith("400 these pictures are not known")
 
 
 def test_a_stopped_command_leaves_nothing_behind(tree: Path, tmp_path: Path) -> None:
