@@ -1,5 +1,6 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
-# Targets: all (default), data, models, best_of_n, intervention, tables, figures. Rules live in rules/, logic in evpv_prm/.
+# Targets: all (default), data, models, best_of_n, step_level, tables, figures.
+# Rules live in rules/, logic in evpv_prm/.
 
 from snakemake.utils import min_version
 
@@ -18,8 +19,17 @@ include: "rules/teacher.smk"
 include: "rules/train.smk"
 include: "rules/candidates.smk"
 include: "rules/verify.smk"
-include: "rules/intervention.smk"
 include: "rules/report.smk"
+
+
+if CONFIG.step_level:
+
+    include: "rules/step_level.smk"
+
+
+if CONFIG.intervention:
+
+    include: "rules/intervention.smk"
 
 
 localrules:
@@ -27,7 +37,7 @@ localrules:
     data,
     models,
     best_of_n,
-    intervention,
+    step_level,
     tables,
     figures,
 
@@ -38,12 +48,11 @@ rule all:
         rules.validate_inputs.output,
         rules.tabulate_best_of_n.output,
         rules.plot_bon_curves.output,
-        rules.tabulate_intervention.output,
-        rules.plot_intervention.output,
         rules.write_provenance.output,
         [rules.check_leakage.output, rules.plot_training_curves.output]
         if MAKES_VERIFIER
         else [],
+        STEP_LEVEL,
 
 
 rule data:
@@ -66,22 +75,21 @@ rule best_of_n:
         expand(f"{RESULTS}/metrics/best_of_n/{{policy}}.json", policy=CONFIG.policies),
 
 
-rule intervention:
+rule step_level:
     input:
         rules.validate_inputs.output,
-        rules.tabulate_intervention.output,
-        rules.plot_intervention.output,
+        STEP_LEVEL,
 
 
 rule tables:
     input:
         rules.validate_inputs.output,
         rules.tabulate_best_of_n.output,
-        rules.tabulate_intervention.output,
+        step_level_results("tables"),
 
 
 rule figures:
     input:
         rules.validate_inputs.output,
         rules.plot_bon_curves.output,
-        rules.plot_intervention.output,
+        step_level_results("figures"),

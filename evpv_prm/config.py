@@ -20,6 +20,7 @@ from pydantic import (
 
 from evpv_prm.config_data import DataSet, ModelDownload
 from evpv_prm.config_intervention import Intervention
+from evpv_prm.config_step_level import StepLevel
 from evpv_prm.config_teacher import TeacherData
 from evpv_prm.config_training import Trainings
 from evpv_prm.errors import UserError
@@ -37,18 +38,8 @@ Aggregation = Literal[
 
 REQUEST_FIELDS = frozenset(
     {
-        *(
-            "model",
-            "messages",
-            "prompt",
-            "params",
-            "max_tokens",
-            "seed",
-            "temperature",
-            "top_p",
-            "n",
-            "stream",
-        ),
+        *("model", "messages", "prompt", "params", "max_tokens", "seed", "n", "stream"),
+        *("temperature", "top_p"),
         *("presence_penalty", "frequency_penalty", "repetition_penalty"),
         *("logprobs", "top_logprobs", "structured_outputs", "response_format"),
     }
@@ -347,10 +338,13 @@ class Config(Section):
     training: Trainings = Field(Trainings(), description="The trainings that make the verifier")
     candidates: Candidates = Field(Candidates(), description="Sampling of the candidates")
     scoring: Scoring = Field(Scoring(), description="Scoring by the verifier")
-    intervention: Intervention = Field(
-        Intervention(), description="Answers with and without what there is to see"
-    )
     best_of_n: BestOfN = Field(BestOfN(), description="Best-of-N metrics")
+    step_level: StepLevel | None = Field(
+        StepLevel(), description="The step-level experiments; null: none of them"
+    )
+    intervention: Intervention | None = Field(
+        Intervention(), description="The perception intervention; null: none"
+    )
     figures: Figures = Field(Figures(), description="Figures")
     diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
 
@@ -365,11 +359,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _intervention_names_are_known(self) -> Self:
-        for key in ("policies", "benchmarks"):
-            known = list(getattr(self, key))
-            for name in getattr(self.intervention, key):
-                if name not in known:
-                    raise ValueError(f"intervention.{key}: {name!r}: expected one of {known}")
+        if self.intervention:
+            self.intervention.check_names(self.policies, self.benchmarks)
         return self
 
 

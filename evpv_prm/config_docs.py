@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
@@ -127,9 +128,11 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a key holds, alone or as the values of a mapping."""
+    """Return the section that a key holds: alone, or null, or as the values of a mapping."""
     if get_origin(annotation) is dict:
         annotation = get_args(annotation)[1]
+    elif NoneType in get_args(annotation):
+        annotation = get_args(annotation)[0]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return None
@@ -139,7 +142,9 @@ def _type(field: FieldInfo) -> str:
     annotation = field.annotation
     nested = _section(annotation)
     if nested is not None:
-        return "mapping of sections" if get_origin(annotation) is dict else "section"
+        if get_origin(annotation) is dict:
+            return "mapping of sections"
+        return "section or null" if NoneType in get_args(annotation) else "section"
     return _type_name(annotation) + _limits(field.metadata)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -109,3 +110,10 @@ class Intervention(Section):
     bootstrap_samples: int = Field(
         2000, ge=1, description="Bootstrap resamples behind every 95 % interval"
     )
+
+    def check_names(self, policies: Iterable[str], benchmarks: Iterable[str]) -> None:
+        """Raise ValueError for a policy or a benchmark that is none of these."""
+        for key, known in (("policies", list(policies)), ("benchmarks", list(benchmarks))):
+            for name in getattr(self, key):
+                if name not in known:
+                    raise ValueError(f"intervention.{key}: {name!r}: expected one of {known}")

@@ -42,6 +42,28 @@ class StepJudging(Section):
     )
 
 
+class PremiseDecoding(Decoding):
+    """How the visual facts behind a solution's steps are sampled."""
+
+    temperature: float = Field(0.0, ge=0, description="Temperature, 0: greedy")
+
+
+class StepGate(Section):
+    """How labelled solutions get a gate: name each step's visual fact, then audit these facts."""
+
+    premises: PremiseDecoding = Field(
+        PremiseDecoding(), description="Visual facts that the steps of one solution depend on"
+    )
+    audit: Decoding = Field(Decoding(), description="Audit of a solution's visual checklist")
+    max_premise_characters: int = Field(
+        400, ge=1, description="Longest visual fact of one step, in characters"
+    )
+    max_audit_errors: int = Field(16, ge=1, description="Most errors that one audit lists")
+    max_audit_characters: int = Field(
+        400, ge=1, description="Longest statement in an audit, in characters"
+    )
+
+
 class StepLevel(Section):
     """The step-level experiments: which labelled solutions, and how they are judged."""
 
@@ -54,6 +76,7 @@ class StepLevel(Section):
     )
     limit: int | None = Field(None, ge=1, description="Take only the first records; null: all")
     judging: StepJudging = Field(StepJudging(), description="Captions and judgements")
+    gate: StepGate = Field(StepGate(), description="The reliability gate on labelled solutions")
     bootstrap_samples: int = Field(
         2000, ge=1, description="Bootstrap resamples behind every 95 % interval"
     )

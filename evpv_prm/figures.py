@@ -16,8 +16,12 @@ from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.intervention_file import read_intervention_metrics
 from evpv_prm.metrics.intervention_tables import intervention_frame
+from evpv_prm.metrics.step_file import read_step_metrics
+from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
 from evpv_prm.plots.intervention import draw_intervention, intervention_drawn
+from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
+from evpv_prm.published import PUBLISHED
 
 Draw: TypeAlias = Callable[[Mapping[str, Path], argparse.Namespace], tuple[Figure, pd.DataFrame]]
 """From metrics files by name, and the arguments, to a figure and its numbers."""
@@ -31,6 +35,14 @@ def bon_curves(
     return draw_bon_curves(frame, arguments.width_in), frame
 
 
+def step_level(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw the verification of labelled steps, by source and overall, beside published systems."""
+    frame = step_level_drawn(step_level_frame(read_step_metrics(files), PUBLISHED))
+    return draw_step_level(frame, arguments.width_in), frame
+
+
 def intervention(
     files: Mapping[str, Path], arguments: argparse.Namespace
 ) -> tuple[Figure, pd.DataFrame]:
@@ -39,7 +51,11 @@ def intervention(
     return draw_intervention(frame, arguments.width_in), frame
 
 
-FIGURES: dict[str, Draw] = {"bon-curves": bon_curves, "intervention": intervention}
+FIGURES: dict[str, Draw] = {
+    "bon-curves": bon_curves,
+    "step-level": step_level,
+    "intervention": intervention,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -73,6 +73,17 @@ def read_records(path: Path | str, model: type[ModelT]) -> list[ModelT]:
     return records
 
 
+def refuse_repeated(places: dict[str, str], pid: str, path: Path | str, line: int) -> None:
+    """Note in `places` where a pid stands, among several files that belong together.
+
+    Raises:
+        InputError: it stands somewhere already.
+    """
+    place = f"{path}:{line}"
+    if (first := places.setdefault(pid, place)) is not place:
+        raise InputError(path, line, "pid", expected=f"{pid!r} is also the pid of {first}")
+
+
 def parse_record(
     path: Path | str, line: int | None, row: Mapping[str, Any], model: type[ModelT]
 ) -> ModelT:

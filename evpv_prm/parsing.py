@@ -10,13 +10,13 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from evpv_prm.engine.base import Failure
-from evpv_prm.records import Candidate, Caption, Verdict
+from evpv_prm.records import Candidate, Caption, Verdict, null_if_blank
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -124,6 +124,21 @@ def parse_caption(text: str) -> Caption | Failure:
     if not said.strip() and not facts:
         return Failure("no_caption", "expected a caption or key facts", text)
     return Caption(caption=said.strip(), key_facts=facts, uncertain=doubts)
+
+
+class _Premises(BaseModel):
+    visual_dependencies: list[Annotated[str | None, BeforeValidator(null_if_blank)]]
+
+
+def parse_premises(text: str, steps: int) -> list[str | None] | Failure:
+    """Read {"visual_dependencies": [TEXT or null, …]}, one entry for each of so many steps."""
+    premises = parse_json(text, _Premises, "invalid_premises")
+    if isinstance(premises, Failure):
+        return premises
+    facts = premises.visual_dependencies
+    if len(facts) != steps:
+        return Failure("wrong_count", f"{len(facts)} entries for {steps} steps", text)
+    return facts
 
 
 def _texts(value: Any) -> list[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from itertools import cycle, islice
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,6 +14,12 @@ from evpv_prm.jsonl import atomic_write
 # The palette of Okabe and Ito (2008), "Color universal design".
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 GREY = "#7F7F7F"
+_SERIES = (BLUE, ORANGE, GREEN, "#D55E00", "#CC79A7", "#56B4E9")
+
+
+def colours(count: int) -> list[str]:
+    """Return colours for series that are alike; they repeat after six."""
+    return list(islice(cycle(_SERIES), count))
 
 
 def style() -> AbstractContextManager[None]:

@@ -29,6 +29,8 @@ from evpv_prm.engine.store import StoredEngine
 from evpv_prm.records import Caption
 from evpv_prm.verifier import Judgements, View, judge_requests, parsed, read_judgements, request
 
+_WRITTEN = JudgedRecord.model_fields.keys() - StepRecord.model_fields.keys()
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -130,9 +132,11 @@ def judged_record(
         judged = Judgements([*unknown], [*unknown], [f"caption:{caption.kind}"])
     else:
         judged = read_judgements(results)
+    row = solution.record.to_row()
     return JudgedRecord.model_validate(
         {
-            **solution.record.to_row(),
+            # What an earlier run wrote into the record does not stay beside its new judgements.
+            **{name: row[name] for name in row if name not in _WRITTEN},
             "structured_vision": caption if isinstance(caption, Caption) else None,
             "step_predict": judged.verdicts,
             "step_probabilities": judged.probabilities,

@@ -18,6 +18,10 @@ from evpv_prm.metrics.bon_tables import best_of_n_tables
 from evpv_prm.metrics.intervention_file import read_intervention_metrics
 from evpv_prm.metrics.intervention_tables import intervention_frame, intervention_tables
 from evpv_prm.metrics.rendering import Table, to_latex, to_markdown
+from evpv_prm.metrics.step_file import read_step_metrics
+from evpv_prm.metrics.step_frame import step_level_frame
+from evpv_prm.metrics.step_tables import comparison_table, step_level_tables
+from evpv_prm.published import PUBLISHED
 
 Tabulate: TypeAlias = Callable[[Mapping[str, Path]], tuple[list[Table], pd.DataFrame]]
 """From metrics files by name to tables for reading and a frame with every number."""
@@ -29,13 +33,24 @@ def best_of_n(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     return best_of_n_tables(metrics), tidy_frame(metrics)
 
 
+def step_level(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate the verification of labelled steps beside published results."""
+    metrics = read_step_metrics(files)
+    tables = [comparison_table(metrics, PUBLISHED), *step_level_tables(metrics)]
+    return tables, step_level_frame(metrics, PUBLISHED)
+
+
 def intervention(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     """Tabulate answers and step scores with and without what there is to see."""
     metrics = read_intervention_metrics(files)
     return intervention_tables(metrics), intervention_frame(metrics)
 
 
-TABLES: dict[str, Tabulate] = {"best-of-n": best_of_n, "intervention": intervention}
+TABLES: dict[str, Tabulate] = {
+    "best-of-n": best_of_n,
+    "step-level": step_level,
+    "intervention": intervention,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

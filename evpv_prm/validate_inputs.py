@@ -115,8 +115,12 @@ def verdict(report: InputReport, max_missing_images: float) -> None:
 def parse_benchmark(words: Sequence[str]) -> BenchmarkInput:
     """Read `name=… questions=… images=… [datasource=…] [limit=…]`.
 
+    `solutions=…` in place of `questions=…` names a file of labelled solutions; these have no
+    datasource.
+
     Raises:
-        UserError: a key is unknown, missing or given twice, or the limit is no positive number.
+        UserError: a key is unknown, missing, given twice or not for this kind of file, or the limit
+            is no positive number.
     """
     values: dict[str, str] = {}
     for word in words:
@@ -125,17 +129,22 @@ def parse_benchmark(words: Sequence[str]) -> BenchmarkInput:
             expected = ", ".join(f"{key}=…" for key in _BENCHMARK_KEYS)
             raise UserError(f"--benchmark: {word!r}: expected each once of {expected}")
         values[key] = value
-    if missing := [key for key in _BENCHMARK_KEYS[:3] if key not in values]:
+    is_labelled = "solutions" in values
+    needed = ("name", "solutions" if is_labelled else "questions", "images")
+    if missing := [key for key in needed if key not in values]:
         raise UserError(f"--benchmark {' '.join(words)}: expected {missing[0]}=…")
+    if is_labelled and (extra := [key for key in ("questions", "datasource") if key in values]):
+        raise UserError(f"--benchmark {' '.join(words)}: {extra[0]}=… does not go with solutions=…")
     limit = values.get("limit")
     if limit is not None and not (limit.isascii() and limit.isdigit() and int(limit) > 0):
         raise UserError(f"--benchmark: limit={limit}: expected a whole number above 0")
     return BenchmarkInput(
         values["name"],
-        Path(values["questions"]),
+        Path(values["solutions" if is_labelled else "questions"]),
         Path(values["images"]),
         values.get("datasource"),
         int(limit) if limit else None,
+        is_labelled,
     )
 
 
@@ -160,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-_BENCHMARK_KEYS = ("name", "questions", "images", "datasource", "limit")
+_BENCHMARK_KEYS = ("name", "questions", "solutions", "images", "datasource", "limit")
 
 
 def _fraction_without_images(entry: BenchmarkReport) -> float:
@@ -207,7 +216,8 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         metavar="KEY=VALUE",
         help="one benchmark, repeatable: name=NAME questions=FILE.jsonl images=DIR and, to take "
-        "a part of the file, datasource=NAME and limit=N (the first N questions of it)",
+        "a part of the file, datasource=NAME and limit=N (the first N questions of it); "
+        "solutions=FILE.jsonl in place of questions= for labelled solutions (VisualProcessBench)",
     )
     parser.add_argument("--report", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--markdown", type=Path, help="file to write the printed summary to")

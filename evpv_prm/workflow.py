@@ -102,6 +102,24 @@ def question_files(config: Config, *benchmarks: str) -> list[str]:
     return files
 
 
+def solution_files(config: Config) -> list[str]:
+    """Return the file of labelled solutions; none where no step-level experiment is configured.
+
+    Raises:
+        UserError: it is neither there nor made by a rule.
+    """
+    if config.step_level is None:
+        return []
+    file = config.step_level.solutions
+    if not (_is_made(config, file) or Path(file).is_file()):
+        raise UserError(
+            f"{file}: no such file; docs/data.md says where the labelled solutions come from, "
+            "step_level.solutions in the configuration where they are; `step_level: null` does "
+            "without the step-level experiments"
+        )
+    return [file]
+
+
 def model_files(config: Config, model: Model) -> list[str]:
     """Return the files that a rule depends on which asks a model; see `checkpoint_files`.
 

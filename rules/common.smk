@@ -16,6 +16,7 @@ from evpv_prm.workflow import (
     job_environment,
     model_files,
     question_files,
+    solution_files,
 )
 
 # Jobs run the code of this repository, wherever Snakemake was started.
@@ -33,6 +34,8 @@ def or_stop(function, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
+STEP_LEVEL = []  # what the step-level experiments make; their rules add to it
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
@@ -91,12 +94,31 @@ def benchmark_arguments():
         ]
         if benchmark.limit:
             words.append(f"limit={benchmark.limit}")
+    if CONFIG.step_level:
+        words += [
+            "--benchmark",
+            "name=VisualProcessBench",
+            f"solutions={CONFIG.step_level.solutions}",
+            f"images={CONFIG.step_level.images}",
+            *([f"limit={limit}"] if (limit := CONFIG.step_level.limit) else []),
+        ]
     return words
+
+
+def step_level_results(folder):
+    """What the step-level experiments make in one folder of the results."""
+    return [file for file in STEP_LEVEL if file.startswith(f"{RESULTS}/{folder}/")]
 
 
 def named_metrics(wildcards, input):
     """The metrics files as NAME=FILE, in the configuration's order."""
     return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
+
+
+def named_step_metrics(wildcards, input):
+    """The step-level metrics files as NAME=FILE, named as tables and figures show them."""
+    names = STEP_MODES.values()
+    return [f"{name}={file}" for name, file in zip(names, input, strict=True)]
 
 
 def stem(wildcards, output):

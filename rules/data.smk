@@ -6,7 +6,8 @@
 rule validate_inputs:
     input:
         # Asked only where questions are needed: models and lints do without them.
-        lambda wildcards: or_stop(question_files, CONFIG),
+        lambda wildcards: or_stop(question_files, CONFIG)
+        + or_stop(solution_files, CONFIG),
     output:
         json=f"{RESULTS}/inputs/report.json",
         markdown=f"{RESULTS}/inputs/report.md",

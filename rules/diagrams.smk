@@ -8,6 +8,7 @@ rule make_world:
         benchmarks=f"{RESULTS}/world/benchmarks.jsonl",
         mmmu=f"{RESULTS}/world/mmmu.jsonl",
         facts=f"{RESULTS}/world/facts.jsonl",
+        solutions=f"{RESULTS}/world/visualprocessbench.jsonl",
         images=directory(f"{RESULTS}/world/images"),
     log:
         f"{RESULTS}/logs/make_world.log",

@@ -3,9 +3,8 @@
 # Takes results/questions/BENCHMARK.jsonl, the teacher, the policy and the verifier; gives
 # results/intervention/, results/metrics/intervention/POLICY.json and their table and figure.
 
-INTERVENTION = CONFIG.intervention
-INTERVENTION_POLICIES = INTERVENTION.policies or list(CONFIG.policies)[:1]
-INTERVENTION_BENCHMARKS = INTERVENTION.benchmarks or list(CONFIG.benchmarks)
+INTERVENTION_POLICIES = CONFIG.intervention.policies or list(CONFIG.policies)[:1]
+INTERVENTION_BENCHMARKS = CONFIG.intervention.benchmarks or list(CONFIG.benchmarks)
 WORLD_FACTS = truth(f"{RESULTS}/world/facts.jsonl")
 
 
@@ -31,7 +30,7 @@ rule describe_for_intervention:
     params:
         server=teacher_beside(WORLD_FACTS),
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
-        options=render_options(INTERVENTION.describing),
+        options=render_options(CONFIG.intervention.describing),
         engine=engine_flags(TEACHER),
         store=f"{RESULTS}/store",
         code=teacher_code("perception_intervention"),
@@ -63,7 +62,7 @@ rule answer_under_intervention:
         runtime=720,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
-        options=render_options(INTERVENTION.solving),
+        options=render_options(CONFIG.intervention.solving),
         engine=lambda wildcards: engine_flags(CONFIG.policies[wildcards.policy]),
         store=f"{RESULTS}/store",
         code=code_digest("perception_intervention", "engine.vllm", "engine.api"),
@@ -95,7 +94,7 @@ rule judge_intervention:
         runtime=720,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
-        options=render_options(INTERVENTION.judging),
+        options=render_options(CONFIG.intervention.judging),
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
         code=code_digest("perception_intervention", "engine.vllm", "engine.api"),
@@ -127,7 +126,7 @@ rule compute_intervention_metrics:
         mem_mb=2000,
         runtime=30,
     params:
-        samples=INTERVENTION.bootstrap_samples,
+        samples=CONFIG.intervention.bootstrap_samples,
         seed=CONFIG.seed,
         code=code_digest("compute_intervention_metrics"),
     message:
@@ -194,3 +193,6 @@ rule plot_intervention:
     shell:
         "python -m evpv_prm.figures intervention --metrics {params.metrics:q}"
         " --width-in {params.width} --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
+STEP_LEVEL += [*rules.tabulate_intervention.output, *rules.plot_intervention.output]

@@ -24,6 +24,20 @@ def draw(path: Path, colour: str = "white") -> Path:
     return path
 
 
+def labelled(*steps: str, **fields: Any) -> dict[str, Any]:
+    """A line of VisualProcessBench; every step is labelled right, "bad" ones wrong."""
+    labels = [-1 if "bad" in step else 1 for step in steps]
+    row = {
+        "image": ["images/a.png"],
+        "question": "Q?",
+        "answer": "A",
+        "response": {"steps": list(steps), "process_correctness": labels},
+        "policy_model": "P",
+        "data_source": "D",
+    }
+    return {**row, **fields}
+
+
 def prompt_of(request: Request) -> str:
     """The request's text, an image being one character that no text holds."""
     (message,) = request.messages

@@ -10,6 +10,7 @@ from pathlib import Path
 from evpv_prm.answers import broken_reason
 from evpv_prm.data.images import load_images
 from evpv_prm.data.questions import QuestionFile, content_digest, scan_questions
+from evpv_prm.data.step_records import StepFile, StepRecord, scan_step_records
 from evpv_prm.engine.base import Failure
 from evpv_prm.errors import InputError
 from evpv_prm.markers import markers_beyond
@@ -36,13 +37,18 @@ ERROR_KINDS = tuple(KINDS)[:5]
 
 @dataclass(frozen=True)
 class BenchmarkInput:
-    """One benchmark of a run: the first `limit` questions of a datasource; None stands for all."""
+    """One benchmark of a run: the first `limit` questions of a datasource; None stands for all.
+
+    With `is_labelled`, its file holds labelled solutions (VisualProcessBench), and each of them
+    counts as a question.
+    """
 
     name: str
     questions: Path
     images: Path
     datasource: str | None = None
     limit: int | None = None
+    is_labelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,13 +104,13 @@ def check_inputs(
 
     `workers` processes decode images.
     """
-    files: dict[Path, QuestionFile | None] = {}
+    files: dict[FileKey, QuestionFile | StepFile | None] = {}
     file_findings: list[Finding] = []
-    for path in dict.fromkeys(benchmark.questions for benchmark in benchmarks):
-        files[path], findings = _read_file(path)
+    for key in dict.fromkeys(_file_key(benchmark) for benchmark in benchmarks):
+        files[key], findings = _read_file(*key)
         file_findings += findings
 
-    selected = [_select(benchmark, files[benchmark.questions]) for benchmark in benchmarks]
+    selected = [_select(benchmark, files[_file_key(benchmark)]) for benchmark in benchmarks]
     wanted = {
         (benchmark.images, image)
         for benchmark, (entries, _) in zip(benchmarks, selected, strict=True)
@@ -122,13 +128,21 @@ def check_inputs(
     )
 
 
-Entries = list[tuple[int, Question]]
+Entries = Sequence[tuple[int, Question | StepRecord]]
+FileKey = tuple[Path, bool]
 ImageKey = tuple[Path, str]
 
 
-def _read_file(path: Path) -> tuple[QuestionFile | None, list[Finding]]:
+def _file_key(benchmark: BenchmarkInput) -> FileKey:
+    return benchmark.questions, benchmark.is_labelled
+
+
+def _read_file(
+    path: Path, is_labelled: bool
+) -> tuple[QuestionFile | StepFile | None, list[Finding]]:
+    file: QuestionFile | StepFile
     try:
-        file = scan_questions(path)
+        file = scan_step_records(path) if is_labelled else scan_questions(path)
     except InputError as problem:
         finding = Finding("unreadable_file", None, str(path), None, None, problem.expected)
         return None, [finding]
@@ -145,7 +159,9 @@ def _read_file(path: Path) -> tuple[QuestionFile | None, list[Finding]]:
     ]
 
 
-def _select(benchmark: BenchmarkInput, file: QuestionFile | None) -> tuple[Entries, list[Finding]]:
+def _select(
+    benchmark: BenchmarkInput, file: QuestionFile | StepFile | None
+) -> tuple[Entries, list[Finding]]:
     name, path = benchmark.name, str(benchmark.questions)
     findings = []
     if not benchmark.images.is_dir():
@@ -154,6 +170,8 @@ def _select(benchmark: BenchmarkInput, file: QuestionFile | None) -> tuple[Entri
         findings.append(Finding("unreadable_file", name, folder, None, None, detail))
     if file is None:
         return [], findings
+    if isinstance(file, StepFile):
+        return file.records[: benchmark.limit], findings
     try:
         return file.select(benchmark.datasource, benchmark.limit), findings
     except InputError as problem:
@@ -192,11 +210,12 @@ def _report(
         ]
         without_images += bool(failures)
         notes = [(failure.kind, failure.detail) for failure in failures]
-        if reason := broken_reason(question.question, question.answer, question.choices):
-            notes.append(("broken_answer", reason))
-        original = first.setdefault(content_digest(question.to_row()), (line, question.pid))
-        if original[0] != line:
-            notes.append(("duplicate", f"repeats line {original[0]} ({original[1]})"))
+        if isinstance(question, Question):
+            if reason := broken_reason(question.question, question.answer, question.choices):
+                notes.append(("broken_answer", reason))
+            original = first.setdefault(content_digest(question.to_row()), (line, question.pid))
+            if original[0] != line:
+                notes.append(("duplicate", f"repeats line {original[0]} ({original[1]})"))
         if beyond := markers_beyond(question.question, len(question.images)):
             named = ", ".join(map(str, beyond))
             notes.append(("extra_marker", f"names image {named} of {len(question.images)}"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evpv_prm.errors import InputError
-from evpv_prm.jsonl import read_rows
+from evpv_prm.jsonl import read_rows, refuse_repeated
 from evpv_prm.records import RESPONSE_KEY
 
 
@@ -63,10 +63,7 @@ def read_scored(paths: Iterable[Path | str]) -> Iterator[ScoredQuestion]:
     for path in paths:
         for line, row in read_rows(path):
             question = _Row(path, line, row).question()
-            place = f"{path}:{line}"
-            if (first := places.setdefault(question.pid, place)) is not place:
-                reason = f"{question.pid!r} is also the pid of {first}"
-                raise InputError(path, line, "pid", expected=reason)
+            refuse_repeated(places, question.pid, path, line)
             found = len(question.candidates)
             if question.error is None and found != (expected_candidates or found):
                 reason = f"expected {expected_candidates} responses as before, found {found}"

@@ -6,7 +6,8 @@ Source of the format: OpenGVLab's VisualProcessBench (`test.jsonl`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -14,8 +15,9 @@ import orjson
 from pydantic import BeforeValidator, Field, model_validator
 
 from evpv_prm.data.questions import assign_pids
-from evpv_prm.errors import InputError
-from evpv_prm.jsonl import parse_record, read_rows
+from evpv_prm.errors import InputError, UserError
+from evpv_prm.jsonl import parse_record, parse_row, read_lines, read_rows, refuse_repeated
+from evpv_prm.metrics.metrics_file import OVERALL
 from evpv_prm.records import Caption, Record, Verdict, path_or_paths
 
 StepLabel = Literal[1, 0, -1]
@@ -57,6 +59,9 @@ class StepRecord(Record):
         return self.response.steps
 
 
+_LISTS = ("step_predict", "step_probabilities", "visual_dependencies", "final_step_scores")
+
+
 class JudgedRecord(StepRecord):
     """A labelled solution with the verifier's judgements.
 
@@ -65,44 +70,118 @@ class JudgedRecord(StepRecord):
     "question:KIND" (an image that cannot be used), "caption:KIND" or "judge[INDEX]:KIND"; it is
     "no_steps" alone for a record without steps.
     `structured_vision` is the caption that the judge was shown, None if there was none.
+
+    The fields from `visual_dependencies` on are those of a gated record: the visual fact behind
+    each step, and the rest as in `records.Evaluation`. Its `failures` can also hold
+    "premises:KIND" and "audit:KIND", which concern the gate alone.
     """
 
     structured_vision: Caption | None = None
     step_predict: list[Verdict | None]
     step_probabilities: list[float | None]
     failures: list[str]
+    visual_dependencies: list[str | None] | None = None
+    visual_checklist: str | None = None
+    visual_step_indices: list[int] | None = None
+    visual_checklist_evaluation: dict[str, Any] | None = None
+    local_p_score: float | None = None
+    final_step_scores: list[float | None] | None = None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether every step has a judgement; a failure of the gate changes nothing about it."""
+        return None not in self.step_predict
 
     @model_validator(mode="after")
     def _one_entry_a_step(self) -> Self:
-        for name in ("step_predict", "step_probabilities"):
-            found, steps = len(getattr(self, name)), len(self.steps)
-            if found != steps:
-                raise ValueError(f"{name}: expected one entry a step, found {found} for {steps}")
+        for name in _LISTS:
+            entries, steps = getattr(self, name), len(self.steps)
+            if entries is not None and len(entries) != steps:
+                found = f"found {len(entries)} for {steps}"
+                raise ValueError(f"{name}: expected one entry a step, {found}")
         return self
+
+
+@dataclass(frozen=True)
+class StepFile:
+    """A benchmark file: (line number, record) of every sound line, and what is wrong elsewhere.
+
+    `problems` is in the order of the lines.
+    """
+
+    records: list[tuple[int, StepRecord]]
+    problems: list[InputError]
 
 
 def read_step_records(path: Path | str, limit: int | None = None) -> list[StepRecord]:
     """Read the first `limit` labelled solutions of a file; None stands for all.
 
     A record without `pid` and `id` is named after its source, images, question, policy and steps;
-    copies get -2, -3, …
+    copies get -2, -3, … Pids are assigned over the whole file.
 
     Raises:
-        InputError: the first unreadable line or field; a repeated pid; an empty file.
+        InputError: the first unreadable line, field or repeated pid of the file; an empty file.
+        UserError: the limit is below 1.
     """
-    entries = list(read_rows(path))
-    if not entries:
+    if limit is not None and limit < 1:
+        raise UserError(f"limit: expected at least 1 record, found {limit}")
+    file = scan_step_records(path)
+    if file.problems:
+        raise file.problems[0]
+    return [record for _, record in file.records[:limit]]
+
+
+def scan_step_records(path: Path | str) -> StepFile:
+    """Read a benchmark file to its end and collect every problem instead of raising the first.
+
+    Raises:
+        InputError: the file cannot be opened or has no lines.
+    """
+    rows: list[tuple[int, dict[str, Any]]] = []
+    problems: list[InputError] = []
+    for line, content in read_lines(path):
+        try:
+            rows.append((line, parse_row(path, line, content)))
+        except InputError as problem:
+            problems.append(problem)
+    if not rows and not problems:
         raise InputError(path, expected="expected at least one record, found an empty file")
+
+    records: list[tuple[int, StepRecord]] = []
     first_lines: dict[str, int] = {}
+    for (line, row), pid in zip(rows, assign_pids([row for _, row in rows], _name), strict=True):
+        try:
+            first = first_lines.setdefault(pid, line)
+            if first != line:
+                message = f"{pid!r} is already on line {first}; expected one of its own"
+                raise InputError(path, line, "pid", expected=message)
+            records.append((line, parse_record(path, line, {**row, "pid": pid}, StepRecord)))
+        except InputError as problem:
+            problems.append(problem)
+    return StepFile(records, sorted(problems, key=lambda problem: problem.line or 0))
+
+
+def read_judged_records(paths: Iterable[Path | str]) -> list[JudgedRecord]:
+    """Read files of judged solutions (shards of one run), in order.
+
+    Raises:
+        InputError: the first unreadable line or field; a pid that appears twice; files without any
+            record.
+    """
+    places: dict[str, str] = {}
     records = []
-    pids = assign_pids([row for _, row in entries], _name)
-    for (line, row), pid in zip(entries, pids, strict=True):
-        first = first_lines.setdefault(pid, line)
-        if first != line:
-            message = f"{pid!r} is already on line {first}; expected one of its own"
-            raise InputError(path, line, "pid", expected=message)
-        records.append(parse_record(path, line, {**row, "pid": pid}, StepRecord))
-    return records[:limit]
+    path: Path | str = ""
+    for path in paths:
+        for line, row in read_rows(path):
+            record = parse_record(path, line, row, JudgedRecord)
+            refuse_repeated(places, record.pid, path, line)
+            if record.data_source == OVERALL:
+                reason = f"{OVERALL!r} is the name of all sources taken together"
+                raise InputError(path, line, "data_source", expected=reason)
+            records.append(record)
+    if not records:
+        raise InputError(path, expected="expected at least one record, found an empty file")
+    return records
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """Write a small world of synthetic diagram questions in the real benchmarks' formats.
 
-DIR gets `benchmarks.jsonl` (one picture a question), `mmmu.jsonl` (two), `facts.jsonl` (what is
-true: all facts of every picture and a right solution) and `images/DATASOURCE/NNN.png`.
+DIR gets `benchmarks.jsonl` (one picture a question), `mmmu.jsonl` (two), `visualprocessbench.jsonl`
+(a labelled solution of every question), `facts.jsonl` (what is true: all facts of every picture and
+a right solution) and `images/DATASOURCE/NNN.png`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from evpv_prm import cli
 from evpv_prm.diagrams.draw import png
+from evpv_prm.diagrams.processbench import process_rows
 from evpv_prm.diagrams.world import MULTI_IMAGE, Problem, make_world
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import atomic_write, write_rows
@@ -35,11 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.questions_per_datasource < 1:
         raise UserError("--questions-per-datasource: expected at least 1")
-    write_world(arguments.output, make_world(arguments.questions_per_datasource, arguments.seed))
+    problems = make_world(arguments.questions_per_datasource, arguments.seed)
+    write_world(arguments.output, problems, arguments.seed)
     return 0
 
 
-def write_world(directory: Path, problems: Sequence[Problem]) -> None:
+def write_world(directory: Path, problems: Sequence[Problem], seed: int) -> None:
     """Write the pictures first and then the files that name them."""
     truth = []
     for problem in problems:
@@ -55,6 +58,7 @@ def write_world(directory: Path, problems: Sequence[Problem]) -> None:
     write_rows(directory / "facts.jsonl", truth)
     write_rows(directory / "benchmarks.jsonl", (problem.benchmark_row() for problem in single))
     write_rows(directory / "mmmu.jsonl", (problem.benchmark_row() for problem in multi))
+    write_rows(directory / "visualprocessbench.jsonl", process_rows(problems, seed))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Labelled solutions of diagram questions, as VisualPRM400K has them, and what is true of them.
 
 Three subsets, one for each kind of question, in files with differently formed names: two of
-conversations, one of steps with scores (v1.1-Raw). Right solutions read the diagram and calculate;
-wrong ones misread one value or slip in the calculation. From the first wrong step on, every step is
+conversations, one of steps with scores (v1.1-Raw). From the first wrong step on, every step is
 labelled "-": no continuation of it is expected to come out right.
 """
 
@@ -13,8 +12,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from evpv_prm.diagrams.exercises import Exercise, Step
+from evpv_prm.diagrams.exercises import Exercise
 from evpv_prm.diagrams.scene import Diagram
+from evpv_prm.diagrams.solutions import Solution, miscalculated, misread, right
 from evpv_prm.diagrams.world import SINGLE_IMAGE
 
 FILES: Mapping[str, str] = {
@@ -30,33 +30,6 @@ WITHOUT_PARTNER, WITHOUT_IMAGE = 0, 1
 
 SYSTEM = "You check solutions step by step: answer + for a right step and - for a wrong one."
 INSTRUCTION = "Solve the problem step by step."
-
-
-@dataclass(frozen=True)
-class Error:
-    """What is wrong with a step, in the words of the fixed list (`evpv_prm.prompts`)."""
-
-    category: str
-    subcategory: str | None = None
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The steps of a solution, and the error of each; None for a right step."""
-
-    steps: tuple[str, ...]
-    errors: tuple[Error | None, ...]
-
-    @property
-    def is_right(self) -> bool:
-        """Whether no step is wrong."""
-        return not any(self.errors)
-
-    @property
-    def labels(self) -> list[bool]:
-        """One label a step: True up to the first wrong step."""
-        first = next((i for i, error in enumerate(self.errors) if error), len(self.errors))
-        return [index < first for index in range(len(self.steps))]
 
 
 @dataclass(frozen=True)
@@ -175,19 +148,22 @@ def _subject(subset: str, index: int, seed: int) -> Subject:
     # Other draws than the benchmarks' of the same seed: nothing is trained on what it is tested on.
     rng = Random(f"{seed} training {subset} {index}")
     exercise = rng.choice(SINGLE_IMAGE[subset])(rng)
-    right = _right_solutions(exercise)
-    wrong = [_misread(rng, exercise), _miscalculated(rng, exercise)]
+    good = _right_solutions(exercise)
+    wrong = [
+        misread(rng, exercise.steps, exercise.wanted, exercise.value),
+        miscalculated(rng, exercise.steps, exercise.value),
+    ]
     rng.shuffle(wrong)
     if index == WITHOUT_PARTNER:
         wrong = []
     else:
-        right, wrong = right[: rng.randint(1, 2)], wrong[: index % 3 + 1]
+        good, wrong = good[: rng.randint(1, 2)], wrong[: index % 3 + 1]
     return Subject(
         subset,
         index,
         f"What is {exercise.wanted}?",
         exercise.diagram,
-        (*right, *wrong),
+        (*good, *wrong),
         is_divided=index % 3 != 2,
         has_image=subset != next(iter(FILES)) or index != WITHOUT_IMAGE,
     )
@@ -195,44 +171,8 @@ def _subject(subset: str, index: int, seed: int) -> Subject:
 
 def _right_solutions(exercise: Exercise) -> list[Solution]:
     """Return the same way to the answer in two wordings."""
-    errors = (None,) * len(exercise.steps)
     wordings: Sequence[tuple[str, ...]] = (
         tuple(step.text for step in exercise.steps),
         tuple(step.fact.statement if step.fact else step.text for step in exercise.steps),
     )
-    return [Solution(steps, errors) for steps in wordings]
-
-
-def _misread(rng: Random, exercise: Exercise) -> Solution:
-    """Read one value wrongly; the conclusion follows from it and is no second error."""
-    at = rng.choice([index for index, step in enumerate(exercise.steps) if step.fact])
-    texts = [step.text for step in exercise.steps]
-    texts[at] = _ending_in(exercise.steps[at], _near(rng, _fact_value(exercise.steps[at])))
-    texts[-1] = f"So {exercise.wanted} is {_near(rng, exercise.value)}."
-    errors: list[Error | None] = [None] * len(texts)
-    errors[at] = Error("visual_misinterpretation", "value_misreading")
-    return Solution(tuple(texts), tuple(errors))
-
-
-def _miscalculated(rng: Random, exercise: Exercise) -> Solution:
-    """Get the last step's result wrong."""
-    texts = [step.text for step in exercise.steps]
-    texts[-1] = _ending_in(exercise.steps[-1], _near(rng, exercise.value))
-    errors: list[Error | None] = [None] * len(texts)
-    errors[-1] = Error("calculation")
-    return Solution(tuple(texts), tuple(errors))
-
-
-def _fact_value(step: Step) -> int:
-    assert step.fact is not None
-    return step.fact.value
-
-
-def _ending_in(step: Step, value: int) -> str:
-    """Return a step with another number at its end; every step ends in its result."""
-    start = step.text.rstrip(".").rstrip("0123456789")
-    return f"{start}{value}."
-
-
-def _near(rng: Random, value: int) -> int:
-    return rng.choice([n for n in range(max(1, value - 3), value + 4) if n != value])
+    return [right(texts) for texts in wordings]

@@ -33,6 +33,7 @@ from evpv_prm.prompts.verifier import (
     caption,
     describe,
     judge,
+    premises,
 )
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "judge_all",
     "noise",
     "policy",
+    "premises",
     "solve",
     "teacher_describe",
     "teacher_steps",

@@ -86,6 +86,15 @@ wrong result.
 
 Answer with 1 if the last step is right and with -1 if it is wrong. Write nothing else."""
 
+PREMISES = """\
+Below are a question about the picture(s) and a solution in steps. For every step, name the visual
+fact that the step relies on, as the solution itself has it: one sentence that somebody could check
+by looking at the picture(s) alone. Take the fact from the step, right or wrong; do not correct it.
+A step that only calculates, concludes or announces what follows has no visual fact: write null.
+
+Answer with one JSON object that has one entry a step, in order:
+{"visual_dependencies": ["..." or null, ...]}"""
+
 JudgeRules = Literal["strict", "lenient", "text_only"]
 
 JUDGE_RULES: Mapping[JudgeRules, str] = {
@@ -135,6 +144,21 @@ def caption(question: str, images: int, *, max_characters: int, short: bool = Fa
         uncertain=json_array(statement, 0, MAX_KEY_FACTS),
     )
     return images_first(images, body, json_schema=schema)
+
+
+def premises(question: str, steps: Sequence[str], images: int, *, max_characters: int) -> Prompt:
+    """Ask the verifier for the visual fact behind every step of a solution, or null.
+
+    It sees no image: the facts are to be the solution's own, and the audit finds out which of them
+    are wrong. The number of images still names them in the question.
+    """
+    body = (
+        f"{PREMISES}\n\nQuestion:\n{name_images(question, images)}\n\n"
+        f"Solution ({len(steps)} steps):\n{numbered(steps)}"
+    )
+    fact = {"anyOf": [json_string(max_characters), {"type": "null"}]}
+    schema = json_object(visual_dependencies=json_array(fact, len(steps), len(steps)))
+    return images_first(0, body, json_schema=schema)
 
 
 def judge(

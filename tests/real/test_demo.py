@@ -63,6 +63,16 @@ def test_the_demo_runs_to_its_tables_and_figures(
     assert probabilities
     assert all(p is None or 0 < p < 1 for p in probabilities)
 
+    for mode in ("caption", "direct"):
+        judged = [
+            json.loads(line)
+            for path in (results / "step_level" / mode).glob("*.jsonl")
+            for line in path.read_text().splitlines()
+        ]
+        assert len(judged) == 8
+        assert all(len(row["step_predict"]) == len(row["response"]["steps"]) for row in judged)
+        assert all((row["structured_vision"] is not None) == (mode == "caption") for row in judged)
+
     note = experiment["diagrams"]["note"]  # type: ignore[index]
     assert note in (results / "tables/best_of_n.md").read_text()
     for name in ("figures/bon_curves.pdf", "figures/bon_curves.png", "tables/best_of_n.tex"):

@@ -12,21 +12,25 @@ from typing import Any
 
 import pytest
 
-from evpv_prm import cli, evpv_prm_inference, policy_inference
+from evpv_prm import cli, evpv_prm_inference, policy_inference, step_verifier
 from evpv_prm.engine.base import Failure, Reply
 from evpv_prm.engine.command import check_failures, progress
 from evpv_prm.errors import UserError
-from tests.stages import draw
+from tests.stages import draw, labelled
 
 STAGES: dict[ModuleType, str] = {
     policy_inference: "--questions",
     evpv_prm_inference: "--candidates",
+    step_verifier: "--benchmark",
 }
-both = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__.split(".")[1])
+every_stage = pytest.mark.parametrize(
+    "stage", STAGES, ids=lambda stage: stage.__name__.split(".")[1]
+)
 
 QUESTION = {"pid": "p", "question": "Q?", "answer": "A", "image": "a.png", "datasource": "D"}
 CANDIDATE = {"reasoningprocess": [{"steptext": "s"}], "finalanswer": "A"}
-GOOD = {**QUESTION, "vlmresponse1": CANDIDATE}
+LABELLED = labelled("s", **QUESTION)
+GOOD = {**LABELLED, "vlmresponse1": CANDIDATE}
 
 Command = Callable[..., tuple[int, list[str]]]
 
@@ -56,7 +60,7 @@ def lines(*rows: Any) -> str:
     return "".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows)
 
 
-@both
+@every_stage
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
@@ -65,7 +69,7 @@ def lines(*rows: Any) -> str:
         (lines(GOOD, '{"pid": \n'), ["in.jsonl:2: ", "not valid JSON"]),
         (lines("\n", "[1]\n"), ["in.jsonl:2: ", "expected a JSON object, found list"]),
         (lines(GOOD, {**GOOD, "pid": "q", "question": None}), ["in.jsonl:2: question: "]),
-        (lines({k: GOOD[k] for k in GOOD if k != "answer"}), ["in.jsonl:1: answer: "]),
+        (lines({k: GOOD[k] for k in GOOD if k != "image"}), ["in.jsonl:1: image: "]),
         (lines({**GOOD, "image": 3}), ["in.jsonl:1: image: expected a path or a list of paths"]),
     ],
 )
@@ -97,7 +101,7 @@ def test_a_bad_candidate_is_named(row: dict[str, Any], part: str, command: Comma
     assert part in line
 
 
-@both
+@every_stage
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -125,7 +129,7 @@ def test_an_engine_that_cannot_be_asked_is_one_line(
     assert part in shown[-1]
 
 
-@both
+@every_stage
 @pytest.mark.parametrize("kind", ["file", "empty folder"])
 def test_what_is_no_checkpoint_is_one_line(
     stage: ModuleType, kind: str, command: Command, tmp_path: Path
@@ -139,7 +143,7 @@ def test_what_is_no_checkpoint_is_one_line(
     assert ("no such folder" if kind == "file" else "found no config.json") in line
 
 
-@both
+@every_stage
 def test_a_store_that_cannot_be_written_is_one_line(
     stage: ModuleType, command: Command, tmp_path: Path
 ) -> None:
@@ -150,7 +154,7 @@ def test_a_store_that_cannot_be_written_is_one_line(
     assert "cannot be written" in line
 
 
-@both
+@every_stage
 @pytest.mark.parametrize(
     ("word", "part"),
     [
@@ -176,7 +180,7 @@ def test_a_bad_flag_is_named(
     assert part in capsys.readouterr().err.splitlines()[-1]
 
 
-@both
+@every_stage
 def test_help_names_every_flag_and_default(
     stage: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,7 +195,7 @@ def test_help_names_every_flag_and_default(
     assert "(default: 20260130)" in " ".join(shown.split())
 
 
-@both
+@every_stage
 def test_a_command_from_the_shell(stage: ModuleType, tmp_path: Path) -> None:
     words = [STAGES[stage], str(tmp_path / "no.jsonl"), "--images", str(tmp_path), "--output",
              str(tmp_path / "out.jsonl"), "--model=m"]  # fmt: skip

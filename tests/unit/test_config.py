@@ -22,9 +22,11 @@ from evpv_prm.config import (
     VllmOptions,
     load_config,
 )
+from evpv_prm.config_step_level import StepGate, StepJudging, StepLevel
 from evpv_prm.errors import UserError
 from evpv_prm.section import Section
 
+STEP_LEVEL = (StepLevel, StepJudging, StepGate)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -101,6 +103,11 @@ def test_every_key_is_explained() -> None:
         ({"shards": "many"}, ["shards", "'many'", "integer"]),
         ({"seed": -1}, ["seed", "-1", "greater than or equal to 0"]),
         ({"max_failures": 1.5}, ["max_failures", "1.5", "less than or equal to 1"]),
+        ({"step_level": {"judging": {"block": 2}}}, ["step_level.judging.block", "unknown key"]),
+        (
+            {"step_level": {"judging": {"block_size": 6}}},
+            ["step_level.judging.block_size", "6", "less than or equal to 5"],
+        ),
         ({"benchmarks": {}}, ["benchmarks", "at least 1"]),
         ({"benchmarks": {"A": {"questions": "q"}}}, ["benchmarks.A.images", "required"]),
         ({"benchmarks": {"a/b": {"questions": "q", "images": "i"}}}, ["a/b", "pattern"]),
@@ -154,6 +161,25 @@ def test_naming_policies_or_benchmarks_leaves_the_others_out() -> None:
     assert list(config.benchmarks) == ["Own"]
 
 
+def test_the_step_level_experiments_can_be_left_out() -> None:
+    assert load_config({"step_level": None}).step_level is None
+    changed = load_config({"step_level": {"judging": {"block_size": 5}}}).step_level
+    usual = Config().step_level
+    assert changed is not None
+    assert usual is not None
+    judging = usual.judging.model_copy(update={"block_size": 5})
+    assert changed == usual.model_copy(update={"judging": judging})
+
+
+def test_default_step_judging_is_that_of_the_reference() -> None:
+    step_level = Config().step_level
+    assert step_level is not None
+    judging = step_level.judging
+    assert judging.caption.model_dump() == {"temperature": 0.2, "top_p": 0.9, "max_tokens": 512}
+    assert judging.judge.model_dump() == {"temperature": 0.0, "top_p": 1.0, "max_tokens": 8}
+    assert (judging.history_steps, judging.block_size) == (None, 1)
+
+
 def test_values_cannot_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().shards = 3  # type: ignore[misc]
@@ -189,7 +215,8 @@ def test_a_file_that_drifted_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_every_key_stands_in_the_file_and_in_the_reference() -> None:
     shipped, reference = config_docs.render_yaml(), config_docs.render_reference()
     words = " ".join(line.strip().removeprefix("# ") for line in shipped.splitlines())
-    for section in (Config, Model, VllmOptions, ApiOptions, Candidates, Scoring, BestOfN):
+    engine = (Model, VllmOptions, ApiOptions)
+    for section in (Config, *engine, Candidates, Scoring, BestOfN, *STEP_LEVEL):
         for name, field in section.model_fields.items():
             assert f"{name}:" in shipped, name
             assert field.description

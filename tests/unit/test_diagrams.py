@@ -12,12 +12,16 @@ import PIL.Image
 import PIL.ImageChops
 import pytest
 
+from evpv_prm.data.images import load_images
+from evpv_prm.data.step_records import read_step_records
 from evpv_prm.diagrams import exercises
 from evpv_prm.diagrams.draw import png
 from evpv_prm.diagrams.exercises import Exercise
 from evpv_prm.diagrams.make_world import main
+from evpv_prm.diagrams.processbench import process_rows
 from evpv_prm.diagrams.scene import Arc, Circle, Diagram, Fact, Label, Polyline
 from evpv_prm.diagrams.world import MULTI_IMAGE, SINGLE_IMAGE, Problem, make_world
+from evpv_prm.engine.base import Failure
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import read_rows
 from evpv_prm.records import Candidate
@@ -73,6 +77,45 @@ def test_files_have_the_real_benchmarks_fields(tmp_path):
     named = {path for row in single + multi for path in [row["image"]] if isinstance(path, str)}
     named |= {path for row in multi for path in row["image"]}
     assert named == set(files(tmp_path / "images"))
+
+
+def test_labelled_solutions_have_the_real_files_fields(tmp_path):
+    write(tmp_path, 8, seed=0)
+    found = rows(tmp_path, "visualprocessbench.jsonl")
+    asked = rows(tmp_path, "benchmarks.jsonl") + rows(tmp_path, "mmmu.jsonl")
+    assert {row["question"] for row in found} == {row["question"] for row in asked}
+    assert {tuple(row) for row in found} == {
+        ("image", "question", "answer", "response", "policy_model", "data_source")
+    }
+    assert {row["data_source"] for row in found} == {*SINGLE_IMAGE, MULTI_IMAGE}
+    assert len({row["policy_model"] for row in found}) == 3
+    assert {len(row["image"]) for row in found} == {1, 2}
+    assert {label for row in found for label in row["response"]["process_correctness"]} == {
+        1, 0, -1,
+    }  # fmt: skip
+    for record in read_step_records(tmp_path / "visualprocessbench.jsonl"):
+        assert not isinstance(load_images(tmp_path / "images", record.images), Failure)
+        assert all(path.startswith("images/") for path in record.images)
+
+
+def test_labels_follow_from_the_truth():
+    numbers_of_errors = set()
+    for problem in PROBLEMS:
+        [row] = process_rows([problem], seed=3)
+        steps, labels = row["response"]["steps"], row["response"]["process_correctness"]
+        truth = {step.text: step for step in problem.steps}
+        for step, label in zip(steps[:-1], labels, strict=False):
+            if label == 0:
+                assert step not in truth
+            elif label == 1:
+                assert step in truth
+            else:  # changed, or a calculation with a value that was misread
+                assert step not in truth or truth[step].fact is None
+        is_right = -1 not in labels
+        assert labels[-1] == (1 if is_right else -1)
+        assert (steps[-1] == f"Final answer: {problem.answer}") == is_right
+        numbers_of_errors.add(labels.count(-1))
+    assert numbers_of_errors == {0, 2, 3, 4}
 
 
 def test_truth_is_written_for_every_question(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -29,6 +29,7 @@ from evpv_prm.config import (
     VllmOptions,
 )
 from evpv_prm.config_data import DataSet, DatasetDownload, ModelDownload, PairExtraction
+from evpv_prm.config_step_level import StepGate, StepJudging, StepLevel
 from evpv_prm.config_teacher import (
     Preferences,
     TeacherData,
@@ -152,6 +153,8 @@ def other_value(section: BaseModel, path: tuple[str, ...], value: Any) -> BaseMo
         VisionSft(),
         VisionDpo(),
         StepJudgeSft(),
+        StepJudging(),
+        StepGate(),
     ],
     ids=lambda section: type(section).__name__,
 )
@@ -176,9 +179,10 @@ def test_rules_use_every_section(name: str) -> None:
         ("data_set", DataSet.model_fields),
         ("teacher_data", TeacherData.model_fields),
         ("training", Trainings.model_fields),
+        ("step_level", StepLevel.model_fields),
     ],
 )
-def test_rules_use_every_key_of_a_section(section: str, names: dict[str, Any]) -> None:
+def test_rules_use_every_key_of_a_section(section: str, names: Collection[str]) -> None:
     assert [n for n in names if not re.search(rf"\bCONFIG\.{section}\.{n}\b", RULES)] == []
 
 

@@ -15,12 +15,14 @@ from evpv_prm.engine.base import Failure
 from evpv_prm.parsing import (
     parse_audit,
     parse_candidate,
+    parse_caption,
     parse_description,
     parse_object,
+    parse_premises,
     parse_verdict,
     verdict_probability,
 )
-from evpv_prm.records import Candidate
+from evpv_prm.records import Candidate, Caption
 
 LATEX = r"\sqrt{3} \angle ABC = 60^\circ, \frac{1}{2}\pi, \{x \mid x < 2\}, \times \neq \beta"
 STEP = {"steptext": "AB = 3", "visualdependency": "AB is marked 3"}
@@ -339,3 +341,66 @@ def test_a_single_listed_verdict_is_certain() -> None:
 )
 def test_no_listed_verdict_is_no_probability(logprobs: Any) -> None:
     assert verdict_probability(logprobs) is None
+
+
+# Captions and premises
+
+
+def test_a_caption_is_read_with_its_facts_and_doubts() -> None:
+    text = '{"caption": " A plot. ", "key_facts": ["x = 1", " "], "uncertain": ["y"]}'
+    assert parse_caption(f"Here it is: {text}") == Caption(
+        caption="A plot.", key_facts=["x = 1"], uncertain=["y"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "facts", "doubts"),
+    [
+        ({"key_facts": ["f"], "uncertain": "none"}, ["f"], ["none"]),
+        ({"key_facts": "f", "uncertain": ""}, ["f"], []),
+        ({}, [], []),
+    ],
+)
+def test_a_caption_may_have_texts_for_lists(
+    fields: dict[str, Any], facts: list[str], doubts: list[str]
+) -> None:
+    """Regression: `"uncertain": "none"` stopped a whole run."""
+    caption = parse_caption(json.dumps({"caption": "c", **fields}))
+    assert caption == Caption(caption="c", key_facts=facts, uncertain=doubts)
+    assert isinstance(caption, Caption)
+    assert caption.to_text().startswith("c")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ({}, "no_caption"),
+        ({"caption": " ", "key_facts": [" "], "uncertain": ["u"]}, "no_caption"),
+        ({"caption": None}, "invalid_caption"),
+        ({"caption": "c", "key_facts": [1]}, "invalid_caption"),
+        ({"caption": "c", "uncertain": {}}, "invalid_caption"),
+    ],
+)
+def test_what_is_no_caption_is_a_failure(value: dict[str, Any], kind: str) -> None:
+    text = json.dumps(value)
+    failure(parse_caption(text), kind, text)
+
+
+def test_premises_are_facts_or_nothing() -> None:
+    text = '{"visual_dependencies": ["AB is 3", null, " null ", ""]}'
+    assert parse_premises(text, 4) == ["AB is 3", None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("none", "invalid_json"),
+        ("{}", "invalid_premises"),
+        ('{"visual_dependencies": "f"}', "invalid_premises"),
+        ('{"visual_dependencies": [["f"]]}', "wrong_count"),
+        ('{"visual_dependencies": ["f"]}', "wrong_count"),
+        ('{"visual_dependencies": ["f", null, null]}', "wrong_count"),
+    ],
+)
+def test_premises_are_one_a_step(text: str, kind: str) -> None:
+    failure(parse_premises(text, 2), kind, text)

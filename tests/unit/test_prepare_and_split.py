@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evpv_prm import prepare_questions, split_questions
+from evpv_prm import prepare_questions, split_questions, split_solutions
 from evpv_prm.cli import run
+from evpv_prm.data.step_records import StepRecord, read_step_records
 from evpv_prm.jsonl import read_records, write_rows
 from evpv_prm.records import Question
 from evpv_prm.split_questions import split
+from tests.stages import labelled
 
 
 def rows(count: int) -> list[dict[str, str]]:
@@ -90,3 +92,36 @@ def test_only_prepared_questions_are_split(tmp_path, capsys):
     write_rows(tmp_path / "q.jsonl", rows(2))
     assert divide(tmp_path / "q.jsonl", tmp_path / "a.jsonl") == 2
     assert "q.jsonl:1: pid: Field required" in capsys.readouterr().err
+
+
+# Labelled solutions
+
+
+def divide_solutions(solutions: object, *outputs: object, limit: int | None = None) -> int:
+    words = ["--solutions", str(solutions), "--outputs", *map(str, outputs)]
+    words += ["--limit", str(limit)] if limit is not None else []
+    return run(lambda: split_solutions.main(words))
+
+
+def test_solutions_get_their_pids_and_are_divided(tmp_path):
+    file = tmp_path / "v.jsonl"
+    write_rows(file, [labelled("s", question=f"Q{n // 2}?") for n in range(7)])
+    shards = [tmp_path / f"{number}.jsonl" for number in range(3)]
+    assert divide_solutions(file, *shards, limit=5) == 0
+    parts = [read_records(shard, StepRecord) for shard in shards]
+    assert [len(part) for part in parts] == [1, 2, 2]
+    whole = read_step_records(file)
+    assert [record for part in parts for record in part] == whole[:5]
+    assert len({record.pid for record in whole}) == 7
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [(1, "1 solutions do not fill 2 shards"), (0, "limit: expected at least 1 record, found 0")],
+)
+def test_impossible_shards_of_solutions_are_refused(tmp_path, capsys, limit, message):
+    file = tmp_path / "v.jsonl"
+    write_rows(file, [labelled("s"), labelled("t")])
+    assert divide_solutions(file, tmp_path / "a", tmp_path / "b", limit=limit) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [file]

@@ -55,7 +55,15 @@ def audit(checklist: str = "- f", images: int = 1, description: str = "DESC") ->
     return prompts.audit(description, checklist, images, max_errors=2, max_characters=30)
 
 
-ALL = [policy("Q?", 1), describe(), audit(), judge(["s"])]
+def caption(question: str = "Q?", images: int = 1, short: bool = False) -> Prompt:
+    return prompts.caption(question, images, max_characters=30, short=short)
+
+
+def premises(steps: Sequence[str], images: int = 1, question: str = "Q?") -> Prompt:
+    return prompts.premises(question, steps, images, max_characters=30)
+
+
+ALL = [policy("Q?", 1), describe(), audit(), judge(["s"]), caption(), premises(["s"])]
 
 
 # What replies look like
@@ -233,6 +241,40 @@ def test_steps_keep_their_numbers_when_the_first_are_left_out() -> None:
     text = flat(judge(["twelfth", "thirteenth"], first=12))
     assert "Steps:\nStep 12: twelfth\nStep 13: thirteenth\n" in text
     assert "step 13 right?" in text
+
+
+# Captions and premises
+
+
+def test_a_caption_reply_has_facts_and_doubts() -> None:
+    reply = {"caption": "c", "key_facts": ["f"], "uncertain": []}
+    assert valid(caption(), reply)
+    assert valid(caption(short=True), {**reply, "key_facts": [], "uncertain": ["u"] * 8})
+    for bad in (
+        {**reply, "caption": ""},
+        {**reply, "caption": "c" * 31},
+        {**reply, "key_facts": ["f" * 31]},
+        {**reply, "key_facts": ["f"] * 9},
+        {"caption": "c", "key_facts": []},
+    ):
+        assert not valid(caption(), bad), bad
+    assert flat(caption()) != flat(caption(short=True))
+
+
+@given(texts, counts)
+def test_a_caption_prompt_ends_with_the_question(question: str, images: int) -> None:
+    prompt = caption(question, images)
+    assert flat(prompt).count("\0") == images + question.count("\0")
+    assert list(prompt.image_order) == list(range(images))
+
+
+def test_premises_are_one_a_step_and_see_no_image() -> None:
+    prompt = premises(["s", "t"], images=2, question="Is <image 2> it?")
+    assert valid(prompt, {"visual_dependencies": ["f", None]})
+    for bad in (["f"], ["f", None, None], ["f" * 31, None], ["", None]):
+        assert not valid(prompt, {"visual_dependencies": bad}), bad
+    assert list(prompt.image_order) == []
+    assert "Is [image 2] it?" in flat(prompt)
 
 
 # The version

@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 from evpv_prm.cli import run
 from evpv_prm.validate_inputs import main
+from tests.stages import labelled
 
 
 def question(number: int, **fields: Any) -> dict[str, Any]:
@@ -238,6 +239,15 @@ def test_the_report_replaces_an_older_one_whole(inputs):
         (["name=A", "name=B"], "'name=B': expected each once of name=…, questions=…"),
         (["name=A", "image=i"], "'image=i': expected each once"),
         (["A"], "'A': expected each once"),
+        (["name=A", "solutions=v"], "expected images=…"),
+        (
+            ["name=A", "solutions=v", "images=i", "datasource=D"],
+            "datasource=… does not go with solutions=…",
+        ),
+        (
+            ["name=A", "solutions=v", "images=i", "questions=q"],
+            "questions=… does not go with solutions=…",
+        ),
     ],
 )
 def test_a_wrong_flag_is_one_clear_line(inputs, capsys, words, message):
@@ -246,6 +256,39 @@ def test_a_wrong_flag_is_one_clear_line(inputs, capsys, words, message):
     assert line.startswith("error: --benchmark")
     assert message in line
     assert not inputs.report.exists()
+
+
+def test_labelled_solutions_are_checked_like_questions(inputs, capsys):
+    inputs.draw("a.png")
+    path = inputs.write(
+        "v.jsonl",
+        labelled("s"),
+        labelled("s", pid="lost", image=["images/a.png", "images/no.png"]),
+        labelled("s", response={"steps": ["s"], "process_correctness": []}),
+        labelled("s", pid="out", image="../a.png"),
+        labelled("s", pid="marker", question="<image 3>?"),
+        "{",
+        labelled("s", image="images/beyond_the_limit.png"),
+    )
+    words = ["name=V", f"solutions={path}", f"images={inputs.images}", "limit=4"]
+    assert inputs.check(words) == 2
+    assert inputs.findings() == [
+        ("invalid_field", 3, None),
+        ("malformed_line", 6, None),
+        ("missing_image", 2, "lost"),
+        ("image_outside_root", 4, "out"),
+        ("extra_marker", 5, "marker"),
+    ]
+    report = orjson.loads(inputs.report.read_bytes())["benchmarks"]["V"]
+    assert (report["questions"], report["questions_without_image"]) == (4, 2)
+
+
+def test_the_same_solution_twice_is_no_finding(inputs):
+    """Policies answer the same questions, and may answer them alike."""
+    inputs.draw("a.png")
+    path = inputs.write("v.jsonl", labelled("s"), labelled("s", policy_model="Other"))
+    assert inputs.check(["name=V", f"solutions={path}", f"images={inputs.images}"]) == 0
+    assert inputs.findings() == []
 
 
 def test_names_are_unique_and_the_share_is_a_fraction(inputs, capsys):

@@ -19,6 +19,7 @@ from evpv_prm.workflow import (
     code_digest,
     job_environment,
     model_files,
+    solution_files,
 )
 
 MODULES = {
@@ -130,6 +131,18 @@ def test_a_rule_depends_on_folders_that_are_made_or_there(tmp_path: Path) -> Non
     assert model_files(config, Model(model="results/minelike")) == []
     api = Model(backend="api", model=str(tmp_path / "model"), base_url="http://h/v1")
     assert model_files(config, api) == []
+
+
+def test_the_labelled_solutions_are_there_made_or_not_wanted(tmp_path: Path) -> None:
+    assert solution_files(load_config({"step_level": None})) == []
+    made = "results/world/v.jsonl"
+    assert solution_files(load_config({"step_level": {"solutions": made}})) == [made]
+    file = tmp_path / "v.jsonl"
+    config = load_config({"step_level": {"solutions": str(file)}})
+    with pytest.raises(UserError, match=r"v\.jsonl: no such file; docs/data\.md says where"):
+        solution_files(config)
+    file.touch()
+    assert solution_files(config) == [str(file)]
 
 
 # What the chain depends on

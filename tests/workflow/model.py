@@ -42,6 +42,12 @@ def answer(call: Call) -> Answer:
         case "audit":
             audit = {"errors_and_hallucinations": [], "omissions": [], "p_score": draw % 11 / 10}
             return completion(json.dumps(audit))
+        case "caption":
+            return completion(json.dumps({"caption": f"A picture of {name[:8]}.", "key_facts": []}))
+        case "split":
+            count = call.prompt.count("\nStep ")
+            facts = [f"Fact {name[n]}." if draw >> n & 1 else None for n in range(count)]
+            return completion(json.dumps({"visual_dependencies": facts}))
         case "judge":
             return judgement((1 + draw % 99) / 100)
     raise AssertionError(f"unexpected stage {stage(call)}")

@@ -18,10 +18,13 @@ from typing import Any
 import yaml
 from PIL import Image, ImageDraw
 
+from tests.stages import labelled
+
 REPOSITORY = Path(__file__).parents[2]
 
+SOLUTIONS = "data/visualprocessbench.jsonl"
 BENCHMARKS = {"Letters": "data/letters.jsonl", "Figures": "data/figures.jsonl"}
-TARGETS = ("all", "data", "models", "best_of_n", "tables", "figures")
+TARGETS = ("all", "data", "models", "best_of_n", "step_level", "tables", "figures")
 CANDIDATES = 3
 CONCURRENCY = 4
 
@@ -145,8 +148,22 @@ class Project:
             verifier=api_model(base_url, "verifier"),
             candidates={"num_candidates": CANDIDATES},
             best_of_n={"bootstrap_samples": 50},
+            step_level=None,
         )
         return project
+
+    def add_solutions(self, count: int = 5) -> None:
+        """Write labelled solutions about the images of Letters, and configure their experiments."""
+        rows = [
+            labelled(
+                f"Step one of {number}.", "A bad step.",
+                pid=f"solution-{number}", question=f"Which letter is number {number}?",
+                image=[f"images/Letters/{number % 4}.png"],
+            )
+            for number in range(count)
+        ]  # fmt: skip
+        write_rows(self.folder / SOLUTIONS, rows)
+        self.configure(step_level={"solutions": SOLUTIONS, "images": "data/images"})
 
     def copy(self, folder: Path) -> Project:
         """Return a copy with all results, times of change included."""

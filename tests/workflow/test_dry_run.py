@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evpv_prm.config import Config
+from tests.stages import labelled
 from tests.workflow.project import REPOSITORY, Project, Run, questions, write_rows
 
 REPORTS = {"tabulate_best_of_n": 1, "plot_bon_curves": 1, "write_provenance": 1}
@@ -26,6 +27,13 @@ CHAIN = dict.fromkeys(
     ),
     1,
 )
+STEP_LEVEL = {
+    "split_solutions": 1,
+    "verify_steps": 2 * 8,
+    "compute_step_metrics": 2,
+    "tabulate_step_level": 1,
+    "plot_step_level": 1,
+}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
@@ -48,6 +56,9 @@ def paper(clone: Project) -> Project:
     """The clone with the files that the paper's configuration names."""
     for file in {benchmark.questions for benchmark in Config().benchmarks.values()}:
         write_rows(clone.folder / file, questions("MMMU", 1))
+    step_level = Config().step_level
+    assert step_level is not None
+    write_rows(clone.folder / step_level.solutions, [labelled("s")])
     write_rows(annotations(clone) / "deep/geo170k_extracted.jsonl", [])
     return clone
 
@@ -70,6 +81,7 @@ def test_the_paper(paper: Project) -> None:
         "generate_candidates": 3 * 6 * 8,
         "score_candidates": 3 * 6 * 8,
         "compute_bon_metrics": 3,
+        **STEP_LEVEL,
         **REPORTS,
     }
 
@@ -91,6 +103,25 @@ def test_a_verifier_from_elsewhere_needs_no_training(paper: Project) -> None:
     run = paper.run("snakemake", "--dry-run", "--config", "verifier={model: owner/verifier}")
     assert_clean(run)
     assert not run.planned.keys() & CHAIN.keys()
+
+
+def test_the_step_level_experiments_alone(paper: Project) -> None:
+    words = ("snakemake", "--dry-run", "--config", "verifier={model: owner/verifier}")
+    run = paper.run(*words, "--", "step_level")
+    assert_clean(run)
+    assert run.planned == {"validate_inputs": 1, **STEP_LEVEL}
+
+
+def test_without_the_labelled_solutions(paper: Project) -> None:
+    (paper.folder / "data/visualprocessbench/test.jsonl").unlink()
+    run = paper.run("snakemake", "--dry-run")
+    assert run.status != 0
+    [line] = [line for line in run.output.splitlines() if "error: " in line]
+    assert "data/visualprocessbench/test.jsonl: no such file; docs/data.md says" in line
+    (paper.folder / "mine.yaml").write_text("step_level: null\n")
+    without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
+    assert_clean(without)
+    assert not without.planned.keys() & STEP_LEVEL.keys()
 
 
 def test_the_data_alone(paper: Project) -> None:
@@ -124,5 +155,7 @@ def test_the_demo(clone: Project) -> None:
         "generate_candidates": 4,
         "score_candidates": 4,
         "compute_bon_metrics": 1,
+        **STEP_LEVEL,
+        "verify_steps": 2,
         **REPORTS,
     }
