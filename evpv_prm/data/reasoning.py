@@ -28,7 +28,7 @@ _ABBREVIATION = re.compile(
     r"|st|thm|vs|viz|w\.r\.t|dr|mr|mrs|ms|prof)\.$",
     re.IGNORECASE,
 )
-_NUMBER_ALONE = re.compile(r"(?:^|[\n.!?。！？]\s*)[*_(]*[0-9]{1,3}[.)]$")
+_NUMBER_ALONE = re.compile(r"(?:^|\n\s*|[.!?]\s+|[。！？]\s*)[*_(]*[0-9]{1,3}[.)]$")
 _WINDOW = 24  # characters before a full stop that tell what it ends
 _FORMULA = re.compile(
     # The limit keeps openings that nothing closes from being sought for ever.
