@@ -61,7 +61,7 @@ def read_judged(paths: Iterable[Path]) -> Iterator[AnsweredQuestion]:
                 if solution.prm_eval is None:
                     field = f"{EXPERIMENTS}.{name}.prm_eval"
                     raise InputError(
-                        path, line, field, expected="expected the stage judge's output"
+                        path, line, field, expected="expected the output of --stage judge"
                     )
             yield question
     if not places:

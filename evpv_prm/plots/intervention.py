@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from evpv_prm import plot_style
 from evpv_prm.data.conditions import SETTINGS
 from evpv_prm.metrics.intervention_file import MeasureName
-from evpv_prm.metrics.intervention_tables import MEASURE_LABELS, POOLED_LABEL
+from evpv_prm.metrics.intervention_tables import MEASURE_LABELS
 from evpv_prm.metrics.metrics_file import OVERALL
 
 _DRAWN: tuple[MeasureName, ...] = ("accuracy", "step_score")
@@ -25,6 +25,7 @@ _COLOURS = dict(
 )
 _GROUP = 0.84  # of a benchmark's room, over which its bars stand
 _PANEL_IN = 1.55
+_NARROWEST_IN = 3.375
 _INCHES_A_BENCHMARK = 1.1
 
 
@@ -39,27 +40,29 @@ def intervention_drawn(frame: pd.DataFrame) -> pd.DataFrame:
 def draw_intervention(frame: pd.DataFrame, width_in: float) -> Figure:
     """Draw accuracy above and steps judged right below, a bar for each condition.
 
-    The policies stand side by side, the benchmarks within a panel. `width_in` inches is the
+    The policies stand one below the other, the benchmarks within a panel. `width_in` inches is the
     figure's greatest width.
     """
     policies = list(dict.fromkeys(frame["policy"]))
     benchmarks = list(dict.fromkeys(frame["benchmark"]))
-    width = min(width_in, max(3.375, _INCHES_A_BENCHMARK * len(benchmarks) * len(policies)))
-    figure = Figure(figsize=(width, 0.5 + _PANEL_IN * len(_DRAWN)), layout="constrained")
-    axes = figure.subplots(len(_DRAWN), len(policies), squeeze=False, sharex=True, sharey="row")
-    for row, metric in enumerate(_DRAWN):
-        for column, policy in enumerate(policies):
-            panel = axes[row, column]
-            drawn = (frame["metric"] == metric) & (frame["policy"] == policy)
-            _draw_panel(panel, frame[drawn], benchmarks)
-            if row == 0 and len(policies) > 1:
-                panel.set_title(policy, parse_math=False)
-            if column == 0:
-                panel.set_ylabel(f"{MEASURE_LABELS[metric]} (%)")
+    rows = [(policy, metric) for policy in policies for metric in _DRAWN]
+    width = min(width_in, max(_NARROWEST_IN, _INCHES_A_BENCHMARK * len(benchmarks)))
+    figure = Figure(figsize=(width, 0.5 + _PANEL_IN * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 1, squeeze=False, sharex=True)[:, 0]
+    for index, (policy, metric) in enumerate(rows):
+        panel = axes[index]
+        if index >= len(_DRAWN):  # one scale for a measure
+            panel.sharey(axes[index % len(_DRAWN)])
+        drawn = (frame["metric"] == metric) & (frame["policy"] == policy)
+        _draw_panel(panel, frame[drawn], benchmarks)
+        label = f"{MEASURE_LABELS[metric]} (%)"
+        if len(policies) > 1:
+            label = f"{policy}\n{label}"
+        panel.set_ylabel(label, parse_math=False)
     handles = [
         Patch(facecolor=_COLOURS[name], label=setting.label) for name, setting in SETTINGS.items()
     ]
-    columns = len(handles) if width > 5 else 2
+    columns = len(handles) if width > _NARROWEST_IN * 1.5 else 2
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     return figure
 
@@ -70,19 +73,12 @@ def _draw_panel(panel: Axes, frame: pd.DataFrame, benchmarks: Sequence[str]) -> 
         rows = frame[(frame["condition"] == condition)].dropna(subset=["estimate"])
         shift = bar * (index + 0.5) - _GROUP / 2
         x = [benchmarks.index(name) + shift for name in rows["benchmark"]]
-        value = 100 * rows["estimate"]
-        panel.bar(x, value, width=0.9 * bar, color=_COLOURS[condition])
-        panel.errorbar(
-            x,
-            value,
-            yerr=[value - 100 * rows["ci95_low"], 100 * rows["ci95_high"] - value],
-            color="black",
-            linestyle="",
-            elinewidth=0.7,
-            capsize=1.5,
-            capthick=0.7,
-        )
-    names = [POOLED_LABEL.replace(" ", "\n", 1) if name == OVERALL else name for name in benchmarks]
+        panel.bar(x, 100 * rows["estimate"], width=0.9 * bar, color=_COLOURS[condition])
+        low, high = 100 * rows["ci95_low"], 100 * rows["ci95_high"]
+        panel.vlines(x, low, high, color="black", linewidth=0.7)
+        for end in (low, high):
+            panel.plot(x, end, color="black", marker="_", linestyle="", markeredgewidth=0.7)
+    names = ["Pooled" if name == OVERALL else name for name in benchmarks]
     panel.set_xticks(range(len(benchmarks)), names, parse_math=False)
     panel.set_xlim(-0.5, len(benchmarks) - 0.5)
     panel.set_ylim(bottom=0)
