@@ -1,5 +1,5 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
-# Targets: all (default), data, models, best_of_n, step_level, tables, figures.
+# Targets: all (default), data, models, best_of_n, step_level, intervention, tables, figures.
 # Rules live in rules/, logic in evpv_prm/.
 
 from snakemake.utils import min_version
@@ -38,6 +38,7 @@ localrules:
     models,
     best_of_n,
     step_level,
+    intervention,
     tables,
     figures,
 
@@ -53,6 +54,7 @@ rule all:
         if MAKES_VERIFIER
         else [],
         STEP_LEVEL,
+        INTERVENTION,
 
 
 rule data:
@@ -79,6 +81,12 @@ rule step_level:
     input:
         rules.validate_inputs.output,
         STEP_LEVEL,
+
+
+rule intervention:
+    input:
+        rules.validate_inputs.output,
+        INTERVENTION,
 
 
 rule tables:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evpv_prm import parsing, prompts
 from evpv_prm.config_intervention import Describing
-from evpv_prm.data.corruptions import Corruption, corrupt, parse_noise
+from evpv_prm.data.corruptions import Corruption, corrupt_throughout, parse_noise
 from evpv_prm.data.images import load_images
 from evpv_prm.data.intervention_records import (
     EXPERIMENTS,
@@ -99,7 +99,7 @@ def _certain(item: Item) -> str:
 
 
 def _spoil_by_rules(item: Item, options: Describing, seed: int) -> Corruption | Failure:
-    spoilt = corrupt(
+    spoilt = corrupt_throughout(
         _certain(item), item.question.pid, seed, options.max_errors, options.min_errors
     )
     return spoilt or Failure("nothing_to_corrupt")

@@ -36,6 +36,7 @@ CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 STEP_LEVEL = []  # what the step-level experiments make; their rules add to it
+INTERVENTION = []  # what the perception intervention makes; its rules add to it
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
@@ -106,8 +107,9 @@ def benchmark_arguments():
 
 
 def step_level_results(folder):
-    """What the step-level experiments make in one folder of the results."""
-    return [file for file in STEP_LEVEL if file.startswith(f"{RESULTS}/{folder}/")]
+    """What these experiments and the intervention make in one folder of the results."""
+    made = [*STEP_LEVEL, *INTERVENTION]
+    return [file for file in made if file.startswith(f"{RESULTS}/{folder}/")]
 
 
 def named_metrics(wildcards, input):

@@ -195,4 +195,4 @@ rule plot_intervention:
         " --width-in {params.width} --output-stem {params.stem:q} > {log:q} 2>&1"
 
 
-STEP_LEVEL += [*rules.tabulate_intervention.output, *rules.plot_intervention.output]
+INTERVENTION += [*rules.tabulate_intervention.output, *rules.plot_intervention.output]

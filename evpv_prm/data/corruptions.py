@@ -104,6 +104,28 @@ def corrupt(
     return Corruption(text + description[end:], tuple(errors))
 
 
+def corrupt_throughout(
+    description: str, key: str, seed: int, max_errors: int, min_errors: int = 1
+) -> Corruption | None:
+    """Put the errors of `corrupt` wherever their words stand, so that no sentence betrays another.
+
+    Each error is named once; there are fewer where the same word was chosen twice.
+    """
+    found = corrupt(description, key, seed, max_errors, min_errors)
+    if found is None:
+        return None
+    changes: dict[tuple[str, str], Error] = {}
+    for error in found.errors:
+        changes.setdefault((error.kind, error.original), error)
+    text = description
+    for kind, pattern in _PATTERNS.items():
+        words = {error.original: error for error in changes.values() if error.kind == kind}
+        places = [match for match in pattern.finditer(text) if match[0] in words]
+        for match in reversed(places):
+            text = text[: match.start()] + words[match[0]].replacement + text[match.end() :]
+    return Corruption(text, tuple(changes.values()))
+
+
 class _NoiseError(BaseModel):
     kind: Literal["number", "relation", "label", "count"]
     original: str = Field(min_length=1)

@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
-from evpv_prm import cli, evpv_prm_inference, policy_inference, step_verifier
+from evpv_prm import (
+    cli,
+    evpv_prm_inference,
+    perception_intervention,
+    policy_inference,
+    step_verifier,
+)
 from evpv_prm.engine.base import Failure, Reply
 from evpv_prm.engine.command import check_failures, progress
 from evpv_prm.errors import UserError
@@ -22,6 +28,7 @@ STAGES: dict[ModuleType, str] = {
     policy_inference: "--questions",
     evpv_prm_inference: "--candidates",
     step_verifier: "--benchmark",
+    perception_intervention: "--questions",
 }
 every_stage = pytest.mark.parametrize(
     "stage", STAGES, ids=lambda stage: stage.__name__.split(".")[1]

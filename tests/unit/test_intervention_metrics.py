@@ -189,7 +189,7 @@ def test_verdicts_without_probabilities_are_scores(
         ([{**ROWS[0], "datasource": "OVERALL"}], "judged.jsonl:1: datasource: 'OVERALL' is"),
         (
             [judged("q", {"reasoning": "r", "final": "B"}, RIGHT, RIGHT, RIGHT)],
-            "judged.jsonl:1: perception_intervention_exps.cond1.prm_eval: expected the output of --stage",
+            "judged.jsonl:1: perception_intervention_exps.cond1.prm_eval: expected the output of",
         ),
         (
             [judged("q", {"reasoning": "r"}, RIGHT, RIGHT, RIGHT)],

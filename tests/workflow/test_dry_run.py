@@ -34,6 +34,14 @@ STEP_LEVEL = {
     "tabulate_step_level": 1,
     "plot_step_level": 1,
 }
+INTERVENTION = {
+    "describe_for_intervention": 6,
+    "answer_under_intervention": 6,
+    "judge_intervention": 6,
+    "compute_intervention_metrics": 1,
+    "tabulate_intervention": 1,
+    "plot_intervention": 1,
+}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
@@ -82,6 +90,7 @@ def test_the_paper(paper: Project) -> None:
         "score_candidates": 3 * 6 * 8,
         "compute_bon_metrics": 3,
         **STEP_LEVEL,
+        **INTERVENTION,
         **REPORTS,
     }
 
@@ -110,6 +119,17 @@ def test_the_step_level_experiments_alone(paper: Project) -> None:
     run = paper.run(*words, "--", "step_level")
     assert_clean(run)
     assert run.planned == {"validate_inputs": 1, **STEP_LEVEL}
+
+
+def test_the_intervention_alone(paper: Project) -> None:
+    words = ("snakemake", "--dry-run", "--config", "verifier={model: owner/verifier}")
+    run = paper.run(*words, "--", "intervention")
+    assert_clean(run)
+    assert run.planned == {"validate_inputs": 1, "prepare_questions": 6, **INTERVENTION}
+    (paper.folder / "mine.yaml").write_text("intervention: null\n")
+    without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
+    assert_clean(without)
+    assert not without.planned.keys() & INTERVENTION.keys()
 
 
 def test_without_the_labelled_solutions(paper: Project) -> None:
@@ -157,5 +177,9 @@ def test_the_demo(clone: Project) -> None:
         "compute_bon_metrics": 1,
         **STEP_LEVEL,
         "verify_steps": 2,
+        **INTERVENTION,
+        "describe_for_intervention": 1,
+        "answer_under_intervention": 1,
+        "judge_intervention": 1,
         **REPORTS,
     }
