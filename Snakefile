@@ -1,6 +1,6 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
-# Targets: all (default), data, models, best_of_n, step_level, ablations, tables, figures.
-# Rules live in rules/, logic in evpv_prm/.
+# Targets: all (default), data, models, best_of_n, step_level, ablations, gate, intervention, tables,
+# figures. Rules live in rules/, logic in evpv_prm/.
 
 from snakemake.utils import min_version
 
@@ -30,6 +30,11 @@ if CONFIG.step_level:
     include: "rules/gate.smk"
 
 
+if CONFIG.intervention:
+
+    include: "rules/intervention.smk"
+
+
 localrules:
     all,
     data,
@@ -38,6 +43,7 @@ localrules:
     step_level,
     ablations,
     gate,
+    intervention,
     tables,
     figures,
 
@@ -91,6 +97,12 @@ rule gate:
     input:
         rules.validate_inputs.output,
         EXPERIMENTS["gate"],
+
+
+rule intervention:
+    input:
+        rules.validate_inputs.output,
+        EXPERIMENTS["intervention"],
 
 
 rule tables:

@@ -20,12 +20,15 @@ from evpv_prm.metrics.corruption_file import read_corruption_metrics
 from evpv_prm.metrics.corruption_tables import corruption_frame
 from evpv_prm.metrics.gate_file import read_gate_metrics
 from evpv_prm.metrics.gate_frame import gate_frame
+from evpv_prm.metrics.intervention_file import read_intervention_metrics
+from evpv_prm.metrics.intervention_tables import intervention_frame
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.plots.ablation_forest import draw_ablation_forest
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
 from evpv_prm.plots.corruption_curves import draw_corruption_curves
 from evpv_prm.plots.gate import draw_gate, gate_drawn
+from evpv_prm.plots.intervention import draw_intervention, intervention_drawn
 from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
 from evpv_prm.published import PUBLISHED
 
@@ -71,12 +74,21 @@ def gate(files: Mapping[str, Path], arguments: argparse.Namespace) -> tuple[Figu
     return draw_gate(frame, arguments.width_in), frame
 
 
+def intervention(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw answers and step scores with and without what there is to see."""
+    frame = intervention_drawn(intervention_frame(read_intervention_metrics(files)))
+    return draw_intervention(frame, arguments.width_in), frame
+
+
 FIGURES: dict[str, Draw] = {
     "bon-curves": bon_curves,
     "step-level": step_level,
     "corruption": corruption,
     "ablations": ablations,
     "gate": gate,
+    "intervention": intervention,
 }
 
 

@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -90,6 +89,11 @@ class Caption(Record):
         return "\n".join([*parts, *(["Uncertain:", *doubts] if doubts else [])])
 
 
+def number_as_text(value: Any) -> Any:
+    """Return a number as text, and anything else as it is: answers are often numbers."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class Step(Record):
     """One reasoning step and the visual fact that it depends on, if any."""
 
@@ -132,15 +136,8 @@ class Candidate(Record):
     """One answer of the policy: its steps and the final answer."""
 
     reasoningprocess: list[Step]
-    finalanswer: str
+    finalanswer: Annotated[str, BeforeValidator(number_as_text)]
     eval: Evaluation | None = None
-
-    @field_validator("finalanswer", mode="before")
-    @classmethod
-    def _number_as_text(cls, value: Any) -> Any:
-        return (
-            str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-        )
 
 
 class FailedCandidate(Record):

@@ -22,6 +22,8 @@ from evpv_prm.metrics.corruption_tables import corruption_frame, corruption_tabl
 from evpv_prm.metrics.gate_file import read_gate_metrics
 from evpv_prm.metrics.gate_frame import gate_frame
 from evpv_prm.metrics.gate_tables import gate_tables
+from evpv_prm.metrics.intervention_file import read_intervention_metrics
+from evpv_prm.metrics.intervention_tables import intervention_frame, intervention_tables
 from evpv_prm.metrics.rendering import Table, to_latex, to_markdown
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
@@ -63,12 +65,19 @@ def gate(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     return gate_tables(metrics), gate_frame(metrics)
 
 
+def intervention(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate answers and step scores with and without what there is to see."""
+    metrics = read_intervention_metrics(files)
+    return intervention_tables(metrics), intervention_frame(metrics)
+
+
 TABLES: dict[str, Tabulate] = {
     "best-of-n": best_of_n,
     "step-level": step_level,
     "corruption": corruption,
     "ablations": ablations,
     "gate": gate,
+    "intervention": intervention,
 }
 
 

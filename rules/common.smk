@@ -133,17 +133,16 @@ def stem(wildcards, output):
     return os.path.splitext(output[0])[0]
 
 
-def truth():
-    """What the teacher of the demo knows; nothing for any other."""
-    is_asked = CONFIG.diagrams.teacher_error_rate is not None
-    return [f"{CONFIG.data_set.folder}/truth.jsonl"] if is_asked else []
+def truth(file=f"{CONFIG.data_set.folder}/truth.jsonl"):
+    """What the teacher of the demo knows, of the training data by default; nothing for any other."""
+    return [file] if CONFIG.diagrams.teacher_error_rate is not None else []
 
 
-def teacher_beside():
+def teacher_beside(known=None):
     """The words in front of a command that asks the teacher of the demo; none for any other."""
     return [
         word
-        for file in truth()
+        for file in known or truth()
         for word in (
             *("python", "-m", "evpv_prm.diagrams.with_teacher", "--truth", file),
             *("--error-rate", CONFIG.diagrams.teacher_error_rate, "--"),

@@ -90,9 +90,12 @@ class Corruption:
     errors: tuple[Error, ...]
 
 
-def corrupt(description: str, key: str, seed: int, max_errors: int) -> Corruption | None:
-    """Put 1 to `max_errors` errors into a description; None if it has nothing to change.
+def corrupt(
+    description: str, key: str, seed: int, max_errors: int, min_errors: int = 1
+) -> Corruption | None:
+    """Put `min_errors` to `max_errors` errors into a description; None if nothing can be changed.
 
+    It gets fewer where there is not so much to change.
     The kinds take turns in a drawn order, so that a description full of numbers gets other errors
     too. The text always differs from the description.
     """
@@ -103,7 +106,7 @@ def corrupt(description: str, key: str, seed: int, max_errors: int) -> Corruptio
     if not kinds:
         return None
     draw.shuffle(kinds)
-    wanted = draw.randint(1, max_errors)
+    wanted = draw.randint(min_errors, max_errors)
     chosen: list[tuple[re.Match[str], str]] = []
     while kinds and len(chosen) < wanted:
         kind = kinds.pop(0)
@@ -135,6 +138,28 @@ def falsify(statement: str, draw: random.Random, context: str) -> Corruption | N
     return None
 
 
+def corrupt_throughout(
+    description: str, key: str, seed: int, max_errors: int, min_errors: int = 1
+) -> Corruption | None:
+    """Put the errors of `corrupt` wherever their words stand, so that no sentence betrays another.
+
+    Each error is named once; there are fewer where the same word was chosen twice.
+    """
+    found = corrupt(description, key, seed, max_errors, min_errors)
+    if found is None:
+        return None
+    changes: dict[tuple[str, str], Error] = {}
+    for error in found.errors:
+        changes.setdefault((error.kind, error.original), error)
+    text = description
+    for kind, pattern in _PATTERNS.items():
+        words = {error.original: error for error in changes.values() if error.kind == kind}
+        places = [match for match in pattern.finditer(text) if match[0] in words]
+        for match in reversed(places):
+            text = text[: match.start()] + words[match[0]].replacement + text[match.end() :]
+    return Corruption(text, tuple(changes.values()))
+
+
 class _NoiseError(BaseModel):
     kind: Literal["number", "relation", "label", "count"]
     original: str = Field(min_length=1)
@@ -146,11 +171,13 @@ class _Noise(BaseModel):
     image_description: str
 
 
-def parse_noise(text: str, chosen: str, max_errors: int) -> Corruption | Failure:
+def parse_noise(
+    text: str, chosen: str, max_errors: int, min_errors: int = 1
+) -> Corruption | Failure:
     """Read a model's {"errors", "image_description"} and hold it against the right description.
 
-    Kinds of failure: "invalid_json"; "invalid_noise" (a missing or wrong field, too many errors, or
-    one that does not say what stood in the right text and what stands in the wrong one);
+    Kinds of failure: "invalid_json"; "invalid_noise" (a missing or wrong field, too many errors or
+    too few, or one that does not say what stood in the right text and what in the wrong one);
     "unchanged".
     """
     noise = parse_json(text, _Noise, "invalid_noise")
@@ -159,8 +186,9 @@ def parse_noise(text: str, chosen: str, max_errors: int) -> Corruption | Failure
     rejected = noise.image_description.strip()
     if not rejected or rejected.split() == chosen.split():
         return Failure("unchanged", text=text)
-    if len(noise.errors) > max_errors:
-        return Failure("invalid_noise", f"expected at most {max_errors} errors", text)
+    if not min_errors <= len(noise.errors) <= max_errors:
+        expected = f"expected {min_errors} to {max_errors} errors, found {len(noise.errors)}"
+        return Failure("invalid_noise", expected, text)
     errors = tuple(Error(e.kind, e.original, e.replacement) for e in noise.errors)
     for error in errors:
         is_told = error.original in chosen and error.replacement in rejected

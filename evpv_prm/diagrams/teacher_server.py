@@ -99,7 +99,11 @@ def _completion(body: Mapping[str, Any], text: str) -> dict[str, Any]:
 def add_teacher_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say what the teacher knows and how it behaves."""
     parser.add_argument(
-        "--truth", type=Path, required=True, metavar="FILE", help="truth.jsonl of make_visualprm"
+        "--truth",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="truth.jsonl of make_visualprm, or facts.jsonl of make_world",
     )
     parser.add_argument(
         "--error-rate", type=float, default=0.0, metavar="FRACTION",

@@ -16,6 +16,7 @@ from evpv_prm import (
     cli,
     constraint_corruption_ablation,
     evpv_prm_inference,
+    perception_intervention,
     policy_inference,
     step_verifier,
     vpbench_ablation_runner,
@@ -31,6 +32,7 @@ STAGES: dict[ModuleType, str] = {
     step_verifier: "--benchmark",
     constraint_corruption_ablation: "--benchmark",
     vpbench_ablation_runner: "--configuration=baseline --benchmark",
+    perception_intervention: "--questions",
 }
 every_stage = pytest.mark.parametrize(
     "stage", STAGES, ids=lambda stage: stage.__name__.split(".")[1]

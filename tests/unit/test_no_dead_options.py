@@ -29,6 +29,7 @@ from evpv_prm.config import (
     VllmOptions,
 )
 from evpv_prm.config_data import DataSet, DatasetDownload, ModelDownload, PairExtraction
+from evpv_prm.config_intervention import Describing, Intervention, SolutionJudging, Solving
 from evpv_prm.config_step_level import (
     AblationSuite,
     ConstraintCorruption,
@@ -163,6 +164,9 @@ def other_value(section: BaseModel, path: tuple[str, ...], value: Any) -> BaseMo
         StepGate(),
         ConstraintCorruption(),
         AblationSuite(),
+        Describing(),
+        Solving(),
+        SolutionJudging(),
     ],
     ids=lambda section: type(section).__name__,
 )
@@ -188,6 +192,7 @@ def test_rules_use_every_section(name: str) -> None:
         ("teacher_data", TeacherData.model_fields),
         ("training", Trainings.model_fields),
         ("step_level", StepLevel.model_fields),
+        ("intervention", Intervention.model_fields),
     ],
 )
 def test_rules_use_every_key_of_a_section(section: str, names: Collection[str]) -> None:

@@ -46,6 +46,12 @@ def answer(call: Call) -> Answer:
             facts = [f"AB is {draw % 90} cm long.", "CD is longer than AB."]
             words = {"caption": f"A picture of {name[:8]}.", "key_facts": facts}
             return completion(json.dumps(words))
+        case "teacher_describe":
+            said = {"caption": f"A picture of {name[:8]}, 3 by 4.", "key_facts": []}
+            return completion(json.dumps(said))
+        case "solve":
+            reasoning = f"Step 1: Look at {name[:8]}.\nStep 2: It is 3.14."
+            return completion(json.dumps({"reasoning": reasoning, "final": "ABC"[draw % 3]}))
         case "split":
             count = call.prompt.count("\nStep ")
             premises = [f"Fact {name[n]}." if draw >> n & 1 else None for n in range(count)]

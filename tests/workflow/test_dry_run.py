@@ -48,6 +48,14 @@ ABLATIONS = {
     "plot_ablations": 1,
 }
 GATE = {"compute_gate_metrics": 1, "tabulate_gate": 1, "plot_gate": 1}
+INTERVENTION = {
+    "describe_for_intervention": 6,
+    "answer_under_intervention": 6,
+    "judge_intervention": 6,
+    "compute_intervention_metrics": 1,
+    "tabulate_intervention": 1,
+    "plot_intervention": 1,
+}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
@@ -99,6 +107,7 @@ def test_the_paper(paper: Project) -> None:
         **STEP_LEVEL,
         **ABLATIONS,
         **GATE,
+        **INTERVENTION,
         **REPORTS,
     }
 
@@ -130,6 +139,17 @@ def test_the_step_level_experiments_alone(paper: Project) -> None:
     run = paper.run(*words, "--", "ablations")
     assert_clean(run)
     assert run.planned == {"validate_inputs": 1, "split_solutions": 1, **ABLATIONS}
+
+
+def test_the_intervention_alone(paper: Project) -> None:
+    words = ("snakemake", "--dry-run", "--config", "verifier={model: owner/verifier}")
+    run = paper.run(*words, "--", "intervention")
+    assert_clean(run)
+    assert run.planned == {"validate_inputs": 1, "prepare_questions": 6, **INTERVENTION}
+    (paper.folder / "mine.yaml").write_text("intervention: null\n")
+    without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
+    assert_clean(without)
+    assert not without.planned.keys() & INTERVENTION.keys()
 
 
 def test_without_the_labelled_solutions(paper: Project) -> None:
@@ -182,5 +202,9 @@ def test_the_demo(clone: Project) -> None:
         **ABLATIONS,
         "ask_ablations": 1,
         **GATE,
+        **INTERVENTION,
+        "describe_for_intervention": 1,
+        "answer_under_intervention": 1,
+        "judge_intervention": 1,
         **REPORTS,
     }
