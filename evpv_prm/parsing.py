@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from evpv_prm.engine.base import Failure
 from evpv_prm.records import Candidate, Verdict
 
+_JSON = json.JSONDecoder(strict=False)  # models write line breaks inside strings
 _BRACES = re.compile(r'\\.|[{}"]', re.DOTALL)
 _MINUS = str.maketrans("−–—﹣－", "-----")
 _VERDICT = re.compile(r"""[\s"'`*(]*([+-]?1)[\s"'`*).。]*""")
@@ -31,7 +32,7 @@ def parse_object(text: str) -> dict[str, Any] | Failure:
     """
     for span in _braced(text):
         try:
-            value = json.loads(span, strict=False)  # models write line breaks inside strings
+            value = _JSON.decode(span)
             orjson.dumps(value)  # half of a surrogate pair or a huge integer could not be kept
         except (ValueError, RecursionError, orjson.JSONEncodeError):
             continue

@@ -66,6 +66,9 @@ class _QuietServer(ThreadingHTTPServer):
     """A client that is killed in the middle of a request is no error of the server."""
 
     daemon_threads = True
+    request_queue_size = (
+        128  # of 5, a burst of connections is refused and comes back a second later
+    )
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):
