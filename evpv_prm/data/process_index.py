@@ -6,7 +6,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from functools import lru_cache
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple, Self
@@ -33,7 +32,7 @@ _PACKED = Struct("=HQIq?")
 
 
 class ProcessIndex:
-    """The records of annotation files: 23 bytes each and some 400 a question, however long.
+    """The records of annotation files: 23 bytes each and some 600 a question, however long.
 
     `malformed` counts the lines that are no record; `problems` says what is wrong with the first
     `listed` of them.
@@ -47,19 +46,20 @@ class ProcessIndex:
         self.problems: list[InputError] = []
         self._paths = paths
         self._listed = listed
-        self._entries: defaultdict[tuple[str, int], bytearray] = defaultdict(bytearray)
+        self._questions: defaultdict[tuple[str, int], bytearray] = defaultdict(bytearray)
+        self._spellings: dict[tuple[str, int], bytearray] = {}
         for number in range(len(paths)):
             self._scan(number)
 
     def __len__(self) -> int:
-        return sum(map(len, self._entries.values())) // _PACKED.size
+        return sum(map(len, self._questions.values())) // _PACKED.size
 
     def questions(self) -> Iterator[tuple[str, list[Entry]]]:
         """Yield the image and the records of each question that has both right and wrong ones.
 
         Questions come in the order of their first records, the records of each in theirs.
         """
-        for (image, _), packed in self._entries.items():
+        for (image, _), packed in self._questions.items():
             entries = [*map(Entry._make, _PACKED.iter_unpack(packed))]
             if len({entry.is_right for entry in entries}) == 2:
                 yield image, entries
@@ -84,15 +84,22 @@ class ProcessIndex:
                         if len(self.problems) < self._listed:
                             self.problems.append(problem)
                         continue
-                    # Hashes differ from run to run, which does not matter: they are compared
-                    # within this one alone, and only for records of the same image.
-                    key = solution.image, _question_hash(solution.question)
+                    entries = self._entries_of(solution.image, solution.question)
                     copy = hash((solution.steps, solution.labels))
-                    self._entries[key] += _PACKED.pack(
-                        file, start, len(content), copy, solution.is_right
-                    )
+                    entries += _PACKED.pack(file, start, len(content), copy, solution.is_right)
         except OSError as error:
             raise InputError(path, expected=f"cannot be read: {error.strerror}") from error
+
+    def _entries_of(self, image: str, question: str) -> bytearray:
+        """Return the packed records of a question; to normalise each record's takes too long."""
+        # Hashes differ from run to run, which does not matter: they are compared within this one
+        # alone, and only for records of the same image.
+        spelling = image, hash(question)
+        entries = self._spellings.get(spelling)
+        if entries is None:
+            entries = self._questions[image, hash(normalise_question(question))]
+            self._spellings[spelling] = entries
+        return entries
 
 
 class LineReader:
@@ -113,8 +120,3 @@ class LineReader:
     def read(self, entry: Entry) -> bytes:
         """Return the line of a record, as its file has it."""
         return os.pread(self._descriptors[entry.file], entry.length, entry.offset)
-
-
-@lru_cache(maxsize=1 << 14)  # the solutions of a question often stand together
-def _question_hash(question: str) -> int:
-    return hash(normalise_question(question))
