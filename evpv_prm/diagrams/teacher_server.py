@@ -28,6 +28,7 @@ class TeacherServer(ThreadingHTTPServer):
     """Serves one teacher; every answer takes `latency_s` seconds."""
 
     daemon_threads = True
+    request_queue_size = 128  # with the usual 5, connections of a burst wait for a second
 
     def __init__(self, port: int, teacher: Teacher, latency_s: float) -> None:
         """Listen on a port of loopback; 0: on any that is free."""

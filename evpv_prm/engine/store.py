@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from pydantic import ValidationError
 
 from evpv_prm.engine.base import Engine, Failure, Reply, Request, Result
-from evpv_prm.engine.segments import Line, Place, SegmentWriter, encode, whole_lines
+from evpv_prm.engine.segments import Place, SegmentWriter, decode, encode, whole_lines
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json
 
@@ -85,8 +84,8 @@ class ResponseStore:
         for line in whole_lines(segment, offset):
             number += 1
             try:
-                row = Line.model_validate_json(line)
-            except ValidationError:
+                row = decode(line)
+            except ValueError:
                 damaged.append(number)
             else:
                 self._add(row.k, row.f, Place(str(segment), offset, len(line)))
@@ -117,13 +116,13 @@ class ResponseStore:
                 with Path(segment).open("rb") as stream:
                     for place, key in group:
                         stream.seek(place.offset)
-                        result = Line.model_validate_json(stream.read(place.length)).result()
+                        result = decode(stream.read(place.length)).result()
                         if isinstance(result, Failure):
                             raise InputError(segment, expected="was changed while in use")
                         yield key, result
             except OSError as error:
                 raise InputError(segment, expected=f"cannot be read: {error.strerror}") from error
-            except ValidationError as error:
+            except ValueError as error:
                 raise InputError(segment, expected="was changed while in use") from error
 
     def put(self, key: str, result: Result) -> Result:
@@ -138,7 +137,7 @@ class ResponseStore:
         if self._writer is None:
             self._writer = SegmentWriter(self.directory)
         line = encode(key, result)
-        row = Line.model_validate_json(line)
+        row = decode(line)
         try:
             place = self._writer.append(line)
         except UserError:
