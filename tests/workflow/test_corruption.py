@@ -64,9 +64,7 @@ def test_solutions_are_judged_with_corrupted_captions(
     assert project.snakemake("--dry-run", *TARGETS).planned == {"plot_corruption": 1}
     corrupt(project, ratios=[0.5])
     run = project.snakemake(*TARGETS)
-    assert run.status == 0, run.output + "".join(
-        x.decode() for x in project.results("logs/*.log").values()
-    )
+    assert run.status == 0, run.output
     assert run.finished == {"corrupt_constraints": 2, **REPORTS}
     assert server.calls == [], "the replies of the other passes are stored"
     first, second = judged(project)[0].constraint_experiments, records[0].constraint_experiments
