@@ -12,14 +12,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evpv_prm import cli
+from evpv_prm import cli, reports
 from evpv_prm.bon_outcomes import add_options, read_outcomes
-from evpv_prm.jsonl import write_json, write_text
 from evpv_prm.metrics.bon_file import BonMetrics
 from evpv_prm.metrics.bon_summary import summarise
 from evpv_prm.metrics.bon_tables import best_of_n_tables
 from evpv_prm.metrics.metrics_file import OVERALL
-from evpv_prm.metrics.rendering import to_markdown
 
 
 def compute(
@@ -44,9 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=arguments.seed,
         workers=arguments.workers,
     )
-    write_json(arguments.output, metrics.model_dump(mode="json"))
-    if arguments.markdown:
-        write_text(arguments.markdown, to_markdown(best_of_n_tables({"": metrics})))
+    reports.write_metrics(arguments, metrics, best_of_n_tables({"": metrics}))
     pooled = metrics.datasources[OVERALL]
     print(f"{pooled.n} questions, {pooled.n_scored} in the rates: {arguments.output}")
     return 0
@@ -58,12 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scored", nargs="+", type=Path, required=True, metavar="S.jsonl",
         help="scored files of one policy; a pid may appear once",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="M.json", help="metrics file to write"
-    )
-    parser.add_argument(
-        "--markdown", type=Path, metavar="M.md", help="write the tables for reading, too"
-    )
+    reports.add_metrics_output(parser)
     add_options(parser)
     return parser
 

@@ -16,7 +16,7 @@ from statistics import fmean
 
 from tqdm import tqdm
 
-from evpv_prm import cli
+from evpv_prm import cli, reports
 from evpv_prm.answers import GroundTruth, ground_truth, is_correct
 from evpv_prm.data.conditions import CONDITIONS
 from evpv_prm.data.intervention_records import (
@@ -26,12 +26,11 @@ from evpv_prm.data.intervention_records import (
     StepEvaluation,
 )
 from evpv_prm.errors import InputError
-from evpv_prm.jsonl import parse_record, read_rows, write_json, write_text
+from evpv_prm.jsonl import parse_record, read_rows
 from evpv_prm.metrics.intervention_file import MeasureName
 from evpv_prm.metrics.intervention_summary import Observation, Observations, summarise
 from evpv_prm.metrics.intervention_tables import intervention_tables
 from evpv_prm.metrics.metrics_file import OVERALL
-from evpv_prm.metrics.rendering import to_markdown
 from evpv_prm.records import FailedCandidate, failure_reason
 from evpv_prm.reward import correctness_rate
 
@@ -119,9 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for question in tqdm(judged, desc="judging", unit="question", disable=None):
         questions.setdefault(question.datasource, []).append(observe(question))
     metrics = summarise(questions, samples=arguments.bootstrap_samples, seed=arguments.seed)
-    write_json(arguments.output, metrics.model_dump(mode="json"))
-    if arguments.markdown:
-        write_text(arguments.markdown, to_markdown(intervention_tables({"": metrics})))
+    reports.write_metrics(arguments, metrics, intervention_tables({"": metrics}))
     print(f"{len(judged)} questions under {len(CONDITIONS)} conditions: {arguments.output}")
     return 0
 
@@ -132,12 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         "--judged", nargs="+", type=Path, required=True, metavar="I.jsonl",
         help="judged files of one policy; a pid may appear once",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="M.json", help="metrics file to write"
-    )
-    parser.add_argument(
-        "--markdown", type=Path, metavar="M.md", help="write the tables for reading, too"
-    )
+    reports.add_metrics_output(parser)
     cli.add_bootstrap(parser)
     return parser
 

@@ -13,11 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evpv_prm import cli
+from evpv_prm import cli, reports
 from evpv_prm.data.step_records import read_judged_records
 from evpv_prm.errors import UserError
-from evpv_prm.jsonl import write_json, write_text
-from evpv_prm.metrics.rendering import to_markdown
 from evpv_prm.metrics.step_file import StepMetrics
 from evpv_prm.metrics.step_level import step_outcomes
 from evpv_prm.metrics.step_summary import summarise
@@ -42,9 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     samples, seed = arguments.bootstrap_samples, arguments.seed
     metrics = compute(arguments.predictions, samples=samples, seed=seed)
-    write_json(arguments.output, metrics.model_dump(mode="json"))
-    if arguments.markdown:
-        write_text(arguments.markdown, to_markdown(step_level_tables({"": metrics})))
+    reports.write_metrics(arguments, metrics, step_level_tables({"": metrics}))
     pooled = metrics.overall.pooled
     print(
         f"{pooled.n_samples} solutions, {pooled.n_steps} steps, {pooled.n_failed_steps} of them "
@@ -59,12 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--predictions", nargs="+", type=Path, required=True, metavar="P.jsonl",
         help="files of judged solutions; a pid may appear once",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="M.json", help="metrics file to write"
-    )
-    parser.add_argument(
-        "--markdown", type=Path, metavar="M.md", help="write the tables for reading, too"
-    )
+    reports.add_metrics_output(parser)
     cli.add_bootstrap(parser)
     return parser
 

@@ -18,12 +18,10 @@ from evpv_prm import bon_outcomes, cli, reports
 from evpv_prm.data.scored import read_audits
 from evpv_prm.data.step_records import JudgedRecord, read_judged_records
 from evpv_prm.errors import UserError
-from evpv_prm.jsonl import write_json, write_text
 from evpv_prm.metrics.gate import THRESHOLD
 from evpv_prm.metrics.gate_file import GateMetrics
 from evpv_prm.metrics.gate_summary import policy_gate, solution_gate
 from evpv_prm.metrics.gate_tables import gate_tables
-from evpv_prm.metrics.rendering import to_markdown
 
 
 def analyse(
@@ -77,9 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=arguments.seed,
         workers=arguments.workers,
     )
-    write_json(arguments.output, metrics.model_dump(mode="json"))
-    if arguments.markdown:
-        write_text(arguments.markdown, to_markdown(gate_tables({"": metrics})))
+    reports.write_metrics(arguments, metrics, gate_tables({"": metrics}))
     print(
         f"{sum(policy.distribution.n for policy in metrics.policies.values())} candidates, "
         f"{metrics.solutions.distribution.n} solutions: {arguments.output}"
@@ -98,12 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "--predictions", nargs="+", type=Path, required=True, metavar="P.jsonl",
         help="files of gated solutions; a pid may appear once",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="gate.json", help="file to write"
-    )
-    parser.add_argument(
-        "--markdown", type=Path, metavar="gate.md", help="write the tables for reading, too"
-    )
+    reports.add_metrics_output(parser)
     bon_outcomes.add_options(parser)
     return parser
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from evpv_prm import reports
 from evpv_prm.jsonl import atomic_write
@@ -55,6 +60,28 @@ def style() -> AbstractContextManager[None]:
             "pdf.fonttype": 42,  # TrueType: text stays text, and journals accept it
         }
     )
+
+
+@dataclass(frozen=True)
+class LineLook:
+    """How a line with its interval looks."""
+
+    colour: str
+    marker: str
+    line: Literal["-", "--", "-.", ":"]
+
+    def draw(
+        self, panel: Axes, x: pd.Series, estimate: pd.Series, low: pd.Series, high: pd.Series
+    ) -> None:
+        """Draw estimates over x, with the band between `low` and `high`."""
+        panel.fill_between(x, low, high, color=self.colour, alpha=0.15, linewidth=0)
+        panel.plot(x, estimate, color=self.colour, marker=self.marker, linestyle=self.line)
+
+    def handle(self, label: str) -> Line2D:
+        """Return the line's entry in a legend."""
+        return Line2D(
+            [], [], color=self.colour, marker=self.marker, linestyle=self.line, label=label
+        )
 
 
 def save(figure: Figure, stem: Path, dpi: int) -> None:

@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from evpv_prm import cli
 from evpv_prm.errors import UserError
+from evpv_prm.jsonl import write_json, write_text
+from evpv_prm.metrics.rendering import Table, to_markdown
 
 
 def parser(
@@ -46,6 +50,25 @@ def add_stem(parser: argparse.ArgumentParser) -> None:
         "--output-stem", type=Path, required=True, metavar="STEM",
         help="path of the files without their suffix",
     )  # fmt: skip
+
+
+def add_metrics_output(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a command that computes metrics: where `write_metrics` writes them."""
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="M.json", help="metrics file to write"
+    )
+    parser.add_argument(
+        "--markdown", type=Path, metavar="M.md", help="write the tables for reading, too"
+    )
+
+
+def write_metrics(
+    arguments: argparse.Namespace, metrics: BaseModel, tables: Sequence[Table]
+) -> None:
+    """Write metrics as JSON and, where they are asked for, their tables as Markdown."""
+    write_json(arguments.output, metrics.model_dump(mode="json"))
+    if arguments.markdown:
+        write_text(arguments.markdown, to_markdown(tables))
 
 
 def named_files(flag: str, words: Sequence[str]) -> dict[str, Path]:

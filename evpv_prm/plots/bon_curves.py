@@ -9,7 +9,6 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from evpv_prm import plot_style
@@ -17,6 +16,7 @@ from evpv_prm.errors import UserError
 from evpv_prm.metrics.bon_file import MACRO_AVERAGE, BonMetrics
 from evpv_prm.metrics.bon_frame import tidy_frame
 from evpv_prm.metrics.metrics_file import OVERALL
+from evpv_prm.plot_style import LineLook
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,14 @@ class _Curve:
     label: str
     metric: str
     scores: str
-    colour: str
-    marker: str
-    line: Literal["-", "--", "-.", ":"]
+    look: LineLook
 
 
 _CURVES = (
-    _Curve("Pass@$k$ (upper bound)", "pass_at_k", "", plot_style.GREY, "^", ":"),
-    _Curve("BoN@$k$, gated", "bon_at_k", "gated", plot_style.BLUE, "o", "-"),
-    _Curve("BoN@$k$, ungated", "bon_at_k", "raw", plot_style.ORANGE, "s", "--"),
-    _Curve("Majority vote", "majority_vote", "", plot_style.GREEN, "D", "-."),
+    _Curve("Pass@$k$ (upper bound)", "pass_at_k", "", LineLook(plot_style.GREY, "^", ":")),
+    _Curve("BoN@$k$, gated", "bon_at_k", "gated", LineLook(plot_style.BLUE, "o", "-")),
+    _Curve("BoN@$k$, ungated", "bon_at_k", "raw", LineLook(plot_style.ORANGE, "s", "--")),
+    _Curve("Majority vote", "majority_vote", "", LineLook(plot_style.GREEN, "D", "-.")),
 )
 
 _PANELS_IN_A_ROW = 3
@@ -99,10 +97,7 @@ def draw_bon_curves(frame: pd.DataFrame, width_in: float) -> Figure:
             panel.tick_params(labelbottom=True)
     for spare in axes.flat[len(panels) :]:
         spare.remove()
-    handles = [
-        Line2D([], [], color=c.colour, marker=c.marker, linestyle=c.line, label=c.label)
-        for c in _CURVES
-    ]
+    handles = [curve.look.handle(curve.label) for curve in _CURVES]
     columns_of_legend = len(handles) if width > _WIDEST_PANEL_IN else 2
     figure.legend(handles=handles, loc="outside upper center", ncols=columns_of_legend)
     return figure
@@ -113,20 +108,7 @@ def _draw_panel(panel: Axes, frame: pd.DataFrame) -> None:
         rows = frame[(frame["metric"] == curve.metric) & (frame["scores"] == curve.scores)]
         rows = rows.dropna(subset=["estimate"])
         percent = 100 * rows[["estimate", "ci95_low", "ci95_high"]]
-        panel.fill_between(
-            rows["k"],
-            percent["ci95_low"],
-            percent["ci95_high"],
-            color=curve.colour,
-            alpha=0.15,
-            linewidth=0,
-        )
-        panel.plot(
-            rows["k"],
-            percent["estimate"],
-            color=curve.colour,
-            marker=curve.marker,
-            linestyle=curve.line,
-        )
+        low, high = percent["ci95_low"], percent["ci95_high"]
+        curve.look.draw(panel, rows["k"], percent["estimate"], low, high)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))

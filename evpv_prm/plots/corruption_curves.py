@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from evpv_prm import plot_style
 from evpv_prm.metrics.corruption_tables import MODE_LABELS, VIEW_LABELS
-
-
-@dataclass(frozen=True)
-class _Look:
-    colour: str
-    marker: str
-    line: Literal["-", "--"]
-
+from evpv_prm.plot_style import LineLook
 
 _LOOKS = {
-    "drop": _Look(plot_style.BLUE, "o", "-"),
-    "flip": _Look(plot_style.ORANGE, "s", "--"),
+    "drop": LineLook(plot_style.BLUE, "o", "-"),
+    "flip": LineLook(plot_style.ORANGE, "s", "--"),
 }
 _WIDEST_PANEL_IN = 3.375
 
@@ -50,10 +39,9 @@ def draw_corruption_curves(frame: pd.DataFrame, width_in: float) -> Figure:
         name = f"{system}\n" if len(systems) > 1 else ""
         axes[row, 0].set_ylabel(f"{name}Macro-F1 (%)", parse_math=False)
     handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line,
-               label=f"{MODE_LABELS[mode]} (items {what})")
+        look.handle(f"{MODE_LABELS[mode]} (items {what})")
         for (mode, look), what in zip(_LOOKS.items(), ("left out", "falsified"), strict=True)
-    ]  # fmt: skip
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
@@ -63,19 +51,6 @@ def _draw_panel(panel: Axes, frame: pd.DataFrame) -> None:
         # Where a higher ratio realises no more, the curve goes straight up or down.
         rows = frame[frame["mode"] == mode].sort_values(["realised", "ratio"])
         percent = 100 * rows[["realised", "macro_f1", "macro_f1_low", "macro_f1_high"]]
-        panel.fill_between(
-            percent["realised"],
-            percent["macro_f1_low"],
-            percent["macro_f1_high"],
-            color=look.colour,
-            alpha=0.15,
-            linewidth=0,
-        )
-        panel.plot(
-            percent["realised"],
-            percent["macro_f1"],
-            color=look.colour,
-            marker=look.marker,
-            linestyle=look.line,
-        )
+        low, high = percent["macro_f1_low"], percent["macro_f1_high"]
+        look.draw(panel, percent["realised"], percent["macro_f1"], low, high)
     panel.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))

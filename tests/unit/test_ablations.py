@@ -27,7 +27,7 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.records import Caption
 from evpv_prm.step_judging import load_solutions
 from tests.scripted import ScriptedEngine
-from tests.stages import draw, prompt_of, rows_of, run_stage
+from tests.stages import prompt_of, rows_of, run_stage
 
 SEED = 20260130
 STEPS = 12
@@ -72,13 +72,6 @@ def answer(request: Request) -> Result:
 
 def judged_step(request: Request) -> int:
     return int(re.findall(r"Is step (\d+) right", prompt_of(request))[0])
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    draw(tmp_path / "images/a.png", "white")
-    draw(tmp_path / "images/b.png", "black")
-    return tmp_path / "images"
 
 
 def judge(

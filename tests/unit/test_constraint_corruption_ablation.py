@@ -21,7 +21,7 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.records import Caption
 from evpv_prm.step_judging import caption_solutions, judge_group, load_solutions, view
 from tests.scripted import ScriptedEngine
-from tests.stages import draw, labelled, prompt_of, rows_of, run_stage, stored
+from tests.stages import labelled, prompt_of, rows_of, run_stage, stored
 
 REAL = Path(os.environ.get("EVPV_REAL_DATA", Path(__file__).parents[2] / "../shared/data"))
 REAL_FILE = REAL / "visualprocessbench/vpb_samples.jsonl"
@@ -44,12 +44,6 @@ def answer(request: Request) -> Result:
         return Reply(json.dumps(CAPTION))
     is_right = "AB is 3." in prompt_of(request)
     return Reply("1" if is_right else "-1", [{"1": math.log(0.75), "-": math.log(0.25)}])
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    draw(tmp_path / "images/a.png")
-    return tmp_path / "images"
 
 
 def judge(

@@ -15,8 +15,8 @@ from evpv_prm import perception_intervention as stage
 from evpv_prm.data.conditions import CONDITIONS
 from evpv_prm.engine.base import Failure, Reply, Request, Result
 from evpv_prm.jsonl import write_rows
-from tests.scripted import ScriptedEngine
-from tests.stages import draw, prompt_of, rows_of, run_stage, stored
+from tests.scripted import Answer, ScriptedEngine
+from tests.stages import draw, failing, prompt_of, rows_of, run_stage, stored
 
 SEED = 11
 CAPTION = {
@@ -30,7 +30,6 @@ ORACLE = (
 )
 CERTAIN = ORACLE.partition("\nUncertain:")[0]
 SECRET = "It used to be six"
-Answer = Callable[[Request], Result]
 Rows = list[dict[str, Any]]
 
 
@@ -70,17 +69,6 @@ def answer(request: Request) -> Result:
             verdict = "-1" if "bad" in steps.rpartition("\nStep ")[2] else "1"
             return Reply(verdict, [{"1": math.log(0.75), "-": math.log(0.25)}])
     raise AssertionError(request.stage)
-
-
-def failing(stage_name: str, when: str, result: Result) -> Answer:
-    """The model above, but for the requests of one stage whose text holds `when`."""
-
-    def respond(request: Request) -> Result:
-        if request.stage == stage_name and when in prompt_of(request):
-            return result
-        return answer(request)
-
-    return respond
 
 
 @pytest.fixture
@@ -301,7 +289,7 @@ def test_a_failed_description_is_no_other_condition(
     noise_by: str, run: Callable[..., Rows]
 ) -> None:
     """Regression: without the teacher, conditions 2 and 3 were 1 and 4 under other names."""
-    engine = ScriptedEngine(failing("teacher_describe", "Question p?", Failure("timeout")))
+    engine = ScriptedEngine(failing(answer, "teacher_describe", "Question p?", Failure("timeout")))
     failed, good = run([question("p"), question("q")], engine, "--noise-by", noise_by)
     assert errors(failed) == {"cond2": "describe:timeout", "cond3": "describe:timeout"}
     assert meta(failed) == {
@@ -320,7 +308,7 @@ def test_a_failed_description_is_no_other_condition(
 def test_without_oracle_the_answers_can_be_judged_by_what_was_shown(
     run: Callable[..., Rows],
 ) -> None:
-    engine = ScriptedEngine(failing("teacher_describe", "", Failure("timeout")))
+    engine = ScriptedEngine(failing(answer, "teacher_describe", "", Failure("timeout")))
     (row,) = run([question()], engine, "--judged-with", "condition")
     judged = [outcomes(row)[name]["prm_eval"]["step_scores"] for name in ("cond1", "cond4")]
     assert judged == [[1, 1, -1]] * 2
@@ -337,7 +325,7 @@ def test_without_oracle_the_answers_can_be_judged_by_what_was_shown(
 def test_a_failed_noise_fails_its_condition_alone(
     result: Result, kind: str, run: Callable[..., Rows]
 ) -> None:
-    engine = ScriptedEngine(failing("noise", "", result))
+    engine = ScriptedEngine(failing(answer, "noise", "", result))
     (row,) = run([question()], engine, "--noise-by", "teacher", "--attempts", "2")
     assert errors(row) == {"cond3": f"noise:{kind}"}
     assert meta(row)["failures"] == [f"noise:{kind}"]
@@ -347,7 +335,7 @@ def test_a_failed_noise_fails_its_condition_alone(
 
 def test_a_description_without_anything_to_change_is_a_failure(run: Callable[..., Rows]) -> None:
     bare = Reply(json.dumps({"caption": "a picture", "key_facts": []}))
-    (row,) = run([question()], ScriptedEngine(failing("teacher_describe", "", bare)))
+    (row,) = run([question()], ScriptedEngine(failing(answer, "teacher_describe", "", bare)))
     assert errors(row) == {"cond3": "noise:nothing_to_corrupt"}
 
 
@@ -364,7 +352,7 @@ def test_a_description_without_anything_to_change_is_a_failure(run: Callable[...
 def test_a_failed_answer_is_recorded_and_not_judged(
     result: Result, kind: str, run: Callable[..., Rows]
 ) -> None:
-    engine = ScriptedEngine(failing("solve", "\0", result))
+    engine = ScriptedEngine(failing(answer, "solve", "\0", result))
     (row,) = run([question()], engine)
     assert errors(row) == {"cond1": f"solve:{kind}", "cond2": f"solve:{kind}"}
     assert outcomes(row)["cond1"]["rawoutput"] == result.text
@@ -372,7 +360,7 @@ def test_a_failed_answer_is_recorded_and_not_judged(
 
 
 def test_a_failed_judgement_is_no_label(run: Callable[..., Rows]) -> None:
-    engine = ScriptedEngine(failing("judge", "Is step 2 right", Reply("well")))
+    engine = ScriptedEngine(failing(answer, "judge", "Is step 2 right", Reply("well")))
     (row,) = run([question()], engine)
     for outcome in outcomes(row).values():
         assert outcome["prm_eval"]["step_scores"] == [1, None, -1]
@@ -395,7 +383,7 @@ def test_a_question_whose_image_is_missing_is_never_asked(
 def test_too_many_failures_are_an_exit_status_and_no_output(
     allowed: str, status: int, run: Callable[..., Rows], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = ScriptedEngine(failing("solve", CERTAIN, Failure("timeout")))
+    engine = ScriptedEngine(failing(answer, "solve", CERTAIN, Failure("timeout")))
     run([question("p"), question("q")], engine, "--max-failures", allowed, status=status)
     assert ("2 of 8 answers failed" in capsys.readouterr().err) == (status == 1)
 
@@ -410,9 +398,9 @@ ROWS = [question("p", own={"x": 1}), question("q", "b.png"), question("r", ["a.p
     "respond",
     [
         answer,
-        failing("teacher_describe", "Question q?", Failure("timeout")),
-        failing("solve", "Question q?", Failure("truncated")),
-        failing("judge", "Question r?", Reply("?")),
+        failing(answer, "teacher_describe", "Question q?", Failure("timeout")),
+        failing(answer, "solve", "Question q?", Failure("truncated")),
+        failing(answer, "judge", "Question r?", Reply("?")),
     ],
 )
 def test_stage_by_stage_is_all_at_once(
