@@ -1,6 +1,5 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
-# Targets: all (default), data, models, best_of_n, step_level, tables, figures.
-# Rules live in rules/, logic in evpv_prm/.
+# Targets: all (default) and the keys of TARGETS below. Rules live in rules/, logic in evpv_prm/.
 
 from snakemake.utils import min_version
 
@@ -25,65 +24,52 @@ include: "rules/report.smk"
 if CONFIG.step_level:
 
     include: "rules/step_level.smk"
+    include: "rules/corruption.smk"
+    include: "rules/ablations.smk"
+    include: "rules/gate.smk"
 
 
-localrules:
-    all,
-    data,
-    models,
-    best_of_n,
-    step_level,
-    tables,
-    figures,
+if CONFIG.intervention:
+
+    include: "rules/intervention.smk"
+
+
+BEST_OF_N = rules.compute_bon_metrics.output.json
+BON_TABLES, BON_CURVES = rules.tabulate_best_of_n.output, rules.plot_bon_curves.output
+TRAINING_DATA = [
+    rules.describe_images.output,
+    rules.build_step_judge_sft_data.output,
+    rules.build_dpo_data.output,
+    rules.check_leakage.output,
+    rules.plot_error_categories.output,
+]
+TARGETS = {
+    "data": TRAINING_DATA,
+    "models": [rules.merge_step_judge.output, rules.plot_training_curves.output],
+    "best_of_n": expand(BEST_OF_N, policy=CONFIG.policies),
+    **EXPERIMENTS,
+    "tables": [BON_TABLES, experiment_results("tables")],
+    "figures": [BON_CURVES, TRAINING_FIGURES, experiment_results("figures")],
+}
 
 
 rule all:
     default_target: True
     input:
         rules.validate_inputs.output,
-        rules.tabulate_best_of_n.output,
-        rules.plot_bon_curves.output,
-        rules.write_provenance.output,
-        rules.check_leakage.output if MAKES_VERIFIER else [],
-        TRAINING_FIGURES,
-        STEP_LEVEL,
+        [BON_TABLES, BON_CURVES, rules.write_provenance.output],
+        [rules.check_leakage.output, TRAINING_FIGURES] if MAKES_VERIFIER else [],
+        EXPERIMENTS.values(),
+    localrule: True
 
 
-rule data:
-    input:
-        rules.describe_images.output,
-        rules.build_step_judge_sft_data.output,
-        rules.build_dpo_data.output,
-        rules.check_leakage.output,
-        rules.plot_error_categories.output,
+for target, files in TARGETS.items():
 
-
-rule models:
-    input:
-        rules.merge_step_judge.output,
-        rules.plot_training_curves.output,
-
-
-rule best_of_n:
-    input:
-        rules.validate_inputs.output,
-        expand(f"{RESULTS}/metrics/best_of_n/{{policy}}.json", policy=CONFIG.policies),
-
-
-rule step_level:
-    input:
-        rules.validate_inputs.output,
-        STEP_LEVEL,
-
-
-rule tables:
-    input:
-        rules.validate_inputs.output,
-        rules.tabulate_best_of_n.output,
-
-
-rule figures:
-    input:
-        rules.validate_inputs.output,
-        rules.plot_bon_curves.output,
-        TRAINING_FIGURES,
+    rule:
+        name:
+            target
+        input:
+            # The benchmarks' questions say nothing about the training.
+            rules.validate_inputs.output if target not in ("data", "models") else [],
+            files,
+        localrule: True

@@ -49,3 +49,27 @@ def parser(doc: str | None, command: str | None = None) -> argparse.ArgumentPars
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `minimum`."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"expected at least {minimum}, found {value}")
+        return value
+
+    return number
+
+
+def add_bootstrap(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a bootstrap: `bootstrap_samples` and `seed`."""
+    parser.add_argument(
+        "--bootstrap-samples", type=at_least(1), default=2000, metavar="N",
+        help="resamples of the intervals (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=at_least(0), default=0, metavar="N",
+        help="seed of the bootstrap (default: %(default)s)",
+    )  # fmt: skip

@@ -8,153 +8,16 @@ over questions clustered by image.
 from __future__ import annotations
 
 import argparse
-import gc
-import os
-import re
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
-import numpy as np
-from tqdm import tqdm
-
-from evpv_prm import cli
-from evpv_prm.answers import ground_truth, is_correct, normalise
-from evpv_prm.data.scored import ScoredCandidate, ScoredQuestion, read_scored
-from evpv_prm.errors import InputError, UserError
-from evpv_prm.jsonl import write_json, write_text
-from evpv_prm.metrics.best_of_n import NO_ANSWER
-from evpv_prm.metrics.bon_file import OVERALL, BonMetrics
-from evpv_prm.metrics.bon_summary import SCORES, Outcomes, summarise
+from evpv_prm import cli, reports
+from evpv_prm.bon_outcomes import add_options, read_outcomes
+from evpv_prm.metrics.bon_file import BonMetrics
+from evpv_prm.metrics.bon_summary import summarise
 from evpv_prm.metrics.bon_tables import best_of_n_tables
-from evpv_prm.metrics.rendering import to_markdown
-from evpv_prm.reward import AGGREGATIONS
-
-_STEP_INDEX = re.compile(r"\[\d+\]")
-_QUESTIONS_IN_A_TASK = 256
-
-_Judgement: TypeAlias = tuple[list[bool], list[int]]
-"""Which candidates are right, and the class of each one's answer."""
-
-
-@dataclass
-class _Collected:
-    """The questions of one datasource, as they are read."""
-
-    n: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    clusters: list[str] = field(default_factory=list)
-    correct: list[list[bool]] = field(default_factory=list)
-    answers: list[list[int]] = field(default_factory=list)
-    scores: list[list[tuple[float, ...]]] = field(default_factory=list)
-
-    def outcomes(self, aggregations: Sequence[str], num_candidates: int) -> Outcomes:
-        shape = (len(self.correct), num_candidates)
-        keys = [(kind, name) for kind in SCORES for name in aggregations]
-        scores = np.array(self.scores, dtype=float).reshape(*shape, len(keys))
-        return Outcomes(
-            n=self.n,
-            failures=self.failures,
-            clusters=np.array(self.clusters, dtype=np.str_),
-            correct=np.array(self.correct, dtype=bool).reshape(shape),
-            answers=np.array(self.answers, dtype=np.int64).reshape(shape),
-            scores={key: scores[..., index] for index, key in enumerate(keys)},
-        )
-
-
-def collect(
-    questions: Iterable[ScoredQuestion], aggregations: Sequence[str], workers: int
-) -> dict[str, Outcomes]:
-    """Judge the answers and aggregate the step scores, by datasource in order of appearance.
-
-    `workers` processes judge. Questions with an error are counted as "question:KIND" and enter no
-    rate. A candidate that could not be made is wrong, has no vote and no score.
-
-    Raises:
-        UserError: no question has candidates.
-        InputError: a datasource is named like all of them pooled.
-    """
-
-    @lru_cache(maxsize=65536)
-    def aggregate(scores: tuple[float | None, ...]) -> tuple[float, ...]:
-        known = [score for score in scores if score is not None]
-        if not known or len(known) < len(scores):
-            return (float("nan"),) * len(aggregations)
-        return tuple(AGGREGATIONS[name](known) for name in aggregations)
-
-    collected: dict[str, _Collected] = {}
-    num_candidates = 0
-    questions = list(questions)
-    for question, (correct, answers) in zip(questions, _judged(questions, workers), strict=True):
-        if question.datasource == OVERALL:
-            reason = f"{OVERALL!r} is the name of all datasources pooled"
-            raise InputError(question.path, question.line, "datasource", expected=reason)
-        part = collected.setdefault(question.datasource, _Collected())
-        part.n += 1
-        if question.error is not None:
-            part.failures[f"question:{question.error}"] += 1
-            continue
-        num_candidates = len(question.candidates)
-        part.correct.append(correct)
-        part.answers.append(answers)
-        part.clusters.append("\n".join((question.datasource, *question.images)))
-        part.scores.append(
-            [
-                aggregate(tuple(candidate.final_scores)) + aggregate(tuple(candidate.raw_scores))
-                for candidate in question.candidates
-            ]
-        )
-        part.failures.update(_failures(question.candidates))
-    if not num_candidates:
-        failures = sum((part.failures for part in collected.values()), Counter[str]())
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(failures.items()))
-        raise UserError(f"no question has candidates ({reasons})")
-    return {name: part.outcomes(aggregations, num_candidates) for name, part in collected.items()}
-
-
-def _judged(questions: Sequence[ScoredQuestion], workers: int) -> Iterator[_Judgement]:
-    """Judge each question's candidates, in order."""
-    tasks = [
-        (q.question, q.answer, q.choices, [c.final_answer or "" for c in q.candidates])
-        for q in questions
-    ]
-    progress = partial(tqdm, total=len(tasks), desc="judging", unit="question", disable=None)
-    if workers == 1:
-        yield from progress(map(_judge, tasks))
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from progress(pool.map(_judge, tasks, chunksize=_QUESTIONS_IN_A_TASK))
-
-
-def _judge(task: tuple[str, str, list[str] | None, list[str]]) -> _Judgement:
-    """Judge the final answers to a question, given its text, its truth and its choices.
-
-    Answers are classed by their spelling alone: the truth has no say in a vote.
-    """
-    question, answer, choices, final_answers = task
-    truth = ground_truth(question, answer, choices)
-    verdicts: dict[str, bool] = {}
-    classes: dict[str, int] = {"": NO_ANSWER}
-    correct, answers = [], []
-    for text in final_answers:
-        if text not in verdicts:
-            verdicts[text] = bool(text) and is_correct(truth, text)
-        correct.append(verdicts[text])
-        answers.append(classes.setdefault(normalise(text) if text else "", len(classes)))
-    return correct, answers
-
-
-def _failures(candidates: Iterable[ScoredCandidate]) -> Iterable[str]:
-    """Name the failures of candidates without the index of the step."""
-    for candidate in candidates:
-        for failure in candidate.failures:
-            yield _STEP_INDEX.sub("", failure)
+from evpv_prm.metrics.metrics_file import OVERALL
 
 
 def compute(
@@ -163,22 +26,10 @@ def compute(
     """Compute the metrics of scored files.
 
     Raises:
-        InputError: as `read_scored` and `collect`.
-        UserError: as `collect`.
+        InputError, UserError: as `read_outcomes`.
     """
-    with _no_garbage_collection():
-        outcomes = collect(read_scored(paths), aggregations, workers)
+    outcomes = read_outcomes(paths, aggregations, workers)
     return summarise(outcomes, aggregations, samples=samples, seed=seed)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Spare the search for cycles among millions of small objects that live to the end."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -191,9 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=arguments.seed,
         workers=arguments.workers,
     )
-    write_json(arguments.output, metrics.model_dump(mode="json"))
-    if arguments.markdown:
-        write_text(arguments.markdown, to_markdown(best_of_n_tables({"": metrics})))
+    reports.write_metrics(arguments, metrics, best_of_n_tables({"": metrics}))
     pooled = metrics.datasources[OVERALL]
     print(f"{pooled.n} questions, {pooled.n_scored} in the rates: {arguments.output}")
     return 0
@@ -205,39 +54,9 @@ def _parser() -> argparse.ArgumentParser:
         "--scored", nargs="+", type=Path, required=True, metavar="S.jsonl",
         help="scored files of one policy; a pid may appear once",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="M.json", help="metrics file to write"
-    )
-    parser.add_argument(
-        "--markdown", type=Path, metavar="M.md", help="write the tables for reading, too"
-    )
-    parser.add_argument(
-        "--aggregations", nargs="+", choices=list(AGGREGATIONS), default=list(AGGREGATIONS),
-        metavar="NAME", help="how step scores become a candidate's score (default: all five)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--bootstrap-samples", type=_at_least(1), default=2000, metavar="N",
-        help="resamples of the intervals (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--seed", type=_at_least(0), default=0, metavar="N",
-        help="seed of the bootstrap (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--workers", type=_at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
-        help="processes that judge answers (default: all cores, %(default)s)",
-    )  # fmt: skip
+    reports.add_metrics_output(parser)
+    add_options(parser)
     return parser
-
-
-def _at_least(minimum: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"expected at least {minimum}, found {value}")
-        return value
-
-    return number
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from evpv_prm.config_data import DataSet, ModelDownload
+from evpv_prm.config_intervention import Intervention
 from evpv_prm.config_step_level import StepLevel
 from evpv_prm.config_teacher import TeacherData
 from evpv_prm.config_training import Trainings
@@ -341,6 +342,9 @@ class Config(Section):
     step_level: StepLevel | None = Field(
         StepLevel(), description="The step-level experiments; null: none of them"
     )
+    intervention: Intervention | None = Field(
+        Intervention(), description="The perception intervention; null: none"
+    )
     figures: Figures = Field(Figures(), description="Figures")
     diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
 
@@ -351,6 +355,12 @@ class Config(Section):
                 f"figures.aggregation = {self.figures.aggregation!r}: "
                 f"expected one of best_of_n.aggregations, {self.best_of_n.aggregations}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _intervention_names_are_known(self) -> Self:
+        if self.intervention:
+            self.intervention.check_names(self.policies, self.benchmarks)
         return self
 
 

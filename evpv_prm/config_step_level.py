@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, field_validator
 
 from evpv_prm.section import Decoding, Section
 
@@ -64,6 +66,34 @@ class StepGate(Section):
     )
 
 
+class ConstraintCorruption(Section):
+    """How much of a caption is left out or falsified before the steps are judged."""
+
+    ratios: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [0.1, 0.2, 0.4, 0.6, 0.8, 1.0],
+        min_length=1,
+        description="Shares of a caption's items that are left out, or falsified, each in a pass",
+    )
+
+    @field_validator("ratios")
+    @classmethod
+    def _each_once(cls, ratios: list[float]) -> list[float]:
+        if sorted(set(ratios)) != ratios:
+            raise ValueError(f"expected growing ratios, found {ratios}")
+        return ratios
+
+
+class AblationSuite(Section):
+    """The ablation suite: what is judged again with one thing changed."""
+
+    repetitions: int = Field(
+        1,
+        ge=1,
+        description="Times that the whole suite is judged, each time with captions of its own; "
+        "the first with `seed`, the next with seed + 1, …",
+    )
+
+
 class StepLevel(Section):
     """The step-level experiments: which labelled solutions, and how they are judged."""
 
@@ -77,6 +107,10 @@ class StepLevel(Section):
     limit: int | None = Field(None, ge=1, description="Take only the first records; null: all")
     judging: StepJudging = Field(StepJudging(), description="Captions and judgements")
     gate: StepGate = Field(StepGate(), description="The reliability gate on labelled solutions")
+    corruption: ConstraintCorruption = Field(
+        ConstraintCorruption(), description="Judgements with corrupted captions"
+    )
+    ablations: AblationSuite = Field(AblationSuite(), description="The ablation suite")
     bootstrap_samples: int = Field(
         2000, ge=1, description="Bootstrap resamples behind every 95 % interval"
     )

@@ -4,175 +4,118 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from evpv_prm import plot_style
-from evpv_prm.cli import run
-from evpv_prm.errors import UserError
+from evpv_prm import cli, plot_style, reports
 from evpv_prm.jsonl import write_text
-from evpv_prm.metrics.bon_file import MACRO_AVERAGE, OVERALL, BonMetrics, read_named_metrics
-from evpv_prm.metrics.bon_frame import tidy_frame
+from evpv_prm.metrics.ablation_file import read_ablation_metrics
+from evpv_prm.metrics.ablation_tables import ablations_frame
+from evpv_prm.metrics.bon_file import read_bon_metrics
+from evpv_prm.metrics.corruption_file import read_corruption_metrics
+from evpv_prm.metrics.corruption_tables import corruption_frame
+from evpv_prm.metrics.gate_file import read_gate_metrics
+from evpv_prm.metrics.gate_frame import gate_frame
+from evpv_prm.metrics.intervention_file import read_intervention_metrics
+from evpv_prm.metrics.intervention_tables import intervention_frame
+from evpv_prm.metrics.step_file import read_step_metrics
+from evpv_prm.metrics.step_frame import step_level_frame
+from evpv_prm.plots.ablation_forest import draw_ablation_forest
+from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
+from evpv_prm.plots.corruption_curves import draw_corruption_curves
+from evpv_prm.plots.gate import draw_gate, gate_drawn
+from evpv_prm.plots.intervention import draw_intervention, intervention_drawn
+from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
+from evpv_prm.published import PUBLISHED
+
+Draw: TypeAlias = Callable[[Mapping[str, Path], argparse.Namespace], tuple[Figure, pd.DataFrame]]
+"""From metrics files by name, and the arguments, to a figure and its numbers."""
 
 
-@dataclass(frozen=True)
-class _Curve:
-    """One line of a panel: its rows in the tidy frame and its look."""
-
-    label: str
-    metric: str
-    scores: str
-    colour: str
-    marker: str
-    line: Literal["-", "--", "-.", ":"]
+def bon_curves(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw BoN@k, Pass@k and the majority vote over k, for each policy and benchmark."""
+    frame = bon_curves_frame(read_bon_metrics(files), arguments.aggregation)
+    return draw_bon_curves(frame, arguments.width_in), frame
 
 
-_CURVES = (
-    _Curve("Pass@$k$ (upper bound)", "pass_at_k", "", plot_style.GREY, "^", ":"),
-    _Curve("BoN@$k$, gated", "bon_at_k", "gated", plot_style.BLUE, "o", "-"),
-    _Curve("BoN@$k$, ungated", "bon_at_k", "raw", plot_style.ORANGE, "s", "--"),
-    _Curve("Majority vote", "majority_vote", "", plot_style.GREEN, "D", "-."),
-)
-
-_PANELS_IN_A_ROW = 3
-_WIDEST_PANEL_IN = 3.375
-_LOWEST_PANEL_IN = 1.35
+def ablations(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw what each configuration of the ablation suite changes in macro-F1."""
+    metrics = read_ablation_metrics(files)
+    return draw_ablation_forest(metrics, arguments.width_in), ablations_frame(metrics)
 
 
-def bon_curves_frame(metrics: Mapping[str, BonMetrics], aggregation: str) -> pd.DataFrame:
-    """Return the numbers behind the curves: the rows of `tidy_frame` that are drawn.
-
-    Raises:
-        UserError: the metrics do not have this aggregation.
-    """
-    known = next(iter(metrics.values())).aggregations
-    if aggregation not in known:
-        raise UserError(f"--aggregation: expected one of {', '.join(known)}, found {aggregation!r}")
-    frame = tidy_frame(metrics)
-    drawn = frame["metric"].isin({curve.metric for curve in _CURVES})
-    benchmarks = ~frame["benchmark"].isin([OVERALL, MACRO_AVERAGE])
-    return frame[drawn & benchmarks & frame["aggregation"].isin(["", aggregation])]
+def step_level(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw the verification of labelled steps, by source and overall, beside published systems."""
+    frame = step_level_drawn(step_level_frame(read_step_metrics(files), PUBLISHED))
+    return draw_step_level(frame, arguments.width_in), frame
 
 
-def draw_bon_curves(frame: pd.DataFrame, width_in: float) -> Figure:
-    """Draw accuracy over k with 95 % bands, one panel for each policy and benchmark.
-
-    Several policies on several benchmarks take a row and a column each; else the panels stand in
-    rows of up to three. `width_in` inches is the figure's greatest width.
-    """
-    policies = list(dict.fromkeys(frame["policy"]))
-    benchmarks = list(dict.fromkeys(frame["benchmark"]))
-    panels = [(policy, benchmark) for policy in policies for benchmark in benchmarks]
-    crossed = len(policies) > 1 and len(benchmarks) > 1
-    if crossed:
-        columns = len(benchmarks)
-    else:  # rows of equal length where that is possible: four panels are two by two
-        rows = -(-len(panels) // _PANELS_IN_A_ROW)
-        columns = -(-len(panels) // rows)
-    rows = -(-len(panels) // columns)
-    width = min(width_in, columns * _WIDEST_PANEL_IN)
-    panel_height = max(_LOWEST_PANEL_IN, 0.72 * width / columns)
-    figure = Figure(figsize=(width, rows * panel_height + 0.4), layout="constrained")
-    # Panels of one benchmark share their scale, so that its policies can be compared.
-    shared: Literal["none", "all", "col"] = "col" if crossed else "none"
-    if len(benchmarks) == 1:
-        shared = "all"
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=shared)
-    for index, (policy, benchmark) in enumerate(panels):
-        row, column = divmod(index, columns)
-        panel = axes[row, column]
-        _draw_panel(panel, frame[(frame["policy"] == policy) & (frame["benchmark"] == benchmark)])
-        if not crossed:
-            title = benchmark if len(policies) == 1 else f"{policy}, {benchmark}"
-            panel.set_title(title, parse_math=False)
-        elif row == 0:
-            panel.set_title(benchmark, parse_math=False)
-        if column == 0:
-            label = f"{policy}\nAccuracy (%)" if crossed else "Accuracy (%)"
-            panel.set_ylabel(label, parse_math=False)
-        if index + columns >= len(panels):
-            panel.set_xlabel("Candidates $k$")
-            panel.tick_params(labelbottom=True)
-    for spare in axes.flat[len(panels) :]:
-        spare.remove()
-    handles = [
-        Line2D([], [], color=c.colour, marker=c.marker, linestyle=c.line, label=c.label)
-        for c in _CURVES
-    ]
-    columns_of_legend = len(handles) if width > _WIDEST_PANEL_IN else 2
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns_of_legend)
-    return figure
+def corruption(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw macro-F1 over the share of captions' items that was corrupted."""
+    frame = corruption_frame(read_corruption_metrics(files))
+    return draw_corruption_curves(frame, arguments.width_in), frame
 
 
-def _draw_panel(panel: Axes, frame: pd.DataFrame) -> None:
-    for curve in _CURVES:
-        rows = frame[(frame["metric"] == curve.metric) & (frame["scores"] == curve.scores)]
-        rows = rows.dropna(subset=["estimate"])
-        percent = 100 * rows[["estimate", "ci95_low", "ci95_high"]]
-        panel.fill_between(
-            rows["k"],
-            percent["ci95_low"],
-            percent["ci95_high"],
-            color=curve.colour,
-            alpha=0.15,
-            linewidth=0,
-        )
-        panel.plot(
-            rows["k"],
-            percent["estimate"],
-            color=curve.colour,
-            marker=curve.marker,
-            linestyle=curve.line,
-        )
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+def gate(files: Mapping[str, Path], arguments: argparse.Namespace) -> tuple[Figure, pd.DataFrame]:
+    """Draw how reliability is distributed and calibrated, and the choices that the gate changes."""
+    frame = gate_drawn(gate_frame(read_gate_metrics(files)), arguments.aggregation)
+    return draw_gate(frame, arguments.width_in), frame
 
 
-def write_bon_curves(arguments: argparse.Namespace) -> None:
-    """Draw BoN@k, Pass@k and the majority vote over k to STEM.pdf, STEM.png and STEM.csv."""
-    frame = bon_curves_frame(read_named_metrics(arguments.metrics), arguments.aggregation)
-    with plot_style.style():
-        figure = draw_bon_curves(frame, arguments.width_in)
-        plot_style.save(figure, arguments.output_stem, arguments.dpi)
-    stem = arguments.output_stem
-    write_text(f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    print(f"{stem}.{{pdf,png,csv}}")
+def intervention(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw answers and step scores with and without what there is to see."""
+    frame = intervention_drawn(intervention_frame(read_intervention_metrics(files)))
+    return draw_intervention(frame, arguments.width_in), frame
+
+
+FIGURES: dict[str, Draw] = {
+    "bon-curves": bon_curves,
+    "step-level": step_level,
+    "corruption": corruption,
+    "ablations": ablations,
+    "gate": gate,
+    "intervention": intervention,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
+    """Draw one figure to STEM.pdf, STEM.png and STEM.csv."""
     arguments = _parser().parse_args(argv)
-    arguments.write(arguments)
+    draw: Draw = arguments.make
+    stem = arguments.output_stem
+    with plot_style.style():
+        figure, frame = draw(reports.named_files("--metrics", arguments.metrics), arguments)
+        plot_style.save(figure, stem, arguments.dpi)
+    write_text(f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    print(f"{stem}.{{pdf,png,csv}}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m evpv_prm.figures", description=__doc__)
-    commands = parser.add_subparsers(title="figures", required=True)
-    bon_curves = commands.add_parser(
-        "bon-curves",
-        help="accuracy over the number of candidates",
-        description=write_bon_curves.__doc__,
-    )
-    bon_curves.set_defaults(write=write_bon_curves)
-    bon_curves.add_argument(
-        "--metrics", nargs="+", required=True, metavar="NAME=M.json",
-        help="metrics file of each policy, in the order of the rows",
-    )  # fmt: skip
-    bon_curves.add_argument(
-        "--aggregation", default="correctness_rate", metavar="NAME",
-        help="aggregation of the BoN curves (default: %(default)s)",
-    )  # fmt: skip
-    plot_style.add_figure_options(bon_curves)
-    return parser
+    whole, parts = reports.parser(__doc__, "figures", FIGURES)
+    for name in ("bon-curves", "gate"):
+        parts[name].add_argument(
+            "--aggregation", default="correctness_rate", metavar="NAME",
+            help="aggregation of the scores that choose (default: %(default)s)",
+        )  # fmt: skip
+    for part in parts.values():
+        plot_style.add_figure_options(part)
+    return whole
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(cli.run(main))

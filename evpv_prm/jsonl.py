@@ -73,6 +73,17 @@ def read_records(path: Path | str, model: type[ModelT]) -> list[ModelT]:
     return records
 
 
+def refuse_repeated(places: dict[str, str], pid: str, path: Path | str, line: int) -> None:
+    """Note in `places` where a pid stands, among several files that belong together.
+
+    Raises:
+        InputError: it stands somewhere already.
+    """
+    place = f"{path}:{line}"
+    if (first := places.setdefault(pid, place)) is not place:
+        raise InputError(path, line, "pid", expected=f"{pid!r} is also the pid of {first}")
+
+
 def parse_record(
     path: Path | str, line: int | None, row: Mapping[str, Any], model: type[ModelT]
 ) -> ModelT:
@@ -88,6 +99,23 @@ def parse_record(
         field = ".".join(str(part) for part in first["loc"]) or None
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(path, line, field, expected=message) from error
+
+
+def read_document(path: Path | str, model: type[ModelT]) -> ModelT:
+    """Read a whole JSON file as one record of a pydantic model.
+
+    Raises:
+        InputError: it cannot be read, is not a JSON object, or the model refuses it.
+    """
+    try:
+        value = orjson.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(path, expected=f"cannot be read: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise InputError(path, expected=f"not valid JSON ({error.msg})") from error
+    if not isinstance(value, dict):
+        raise InputError(path, expected=f"expected a JSON object, found {type(value).__name__}")
+    return parse_record(path, None, value, model)
 
 
 @contextmanager

@@ -107,6 +107,8 @@ def _metavar(field: FieldInfo) -> str:
     annotation = field.annotation
     if get_origin(annotation) in (list, Union, UnionType):
         annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if get_origin(annotation) is Literal:
         return "{" + ",".join(get_args(annotation)) + "}"
     names: dict[Any, str] = {int: "N", float: "X", str: "TEXT"}

@@ -20,6 +20,7 @@ from evpv_prm.records import Candidate, Caption, Verdict, null_if_blank
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
+_JSON = json.JSONDecoder(strict=False)  # models write line breaks inside strings
 _BRACES = re.compile(r'\\.|[{}"]', re.DOTALL)
 _MINUS = str.maketrans("−–—﹣－", "-----")
 _VERDICT = re.compile(r"""[\s"'`*(]*([+-]?1)[\s"'`*).。]*""")
@@ -33,7 +34,7 @@ def parse_object(text: str) -> dict[str, Any] | Failure:
     """
     for span in _braced(text):
         try:
-            value = json.loads(span, strict=False)  # models write line breaks inside strings
+            value = _JSON.decode(span)
             orjson.dumps(value)  # half of a surrogate pair or a huge integer could not be kept
         except (ValueError, RecursionError, orjson.JSONEncodeError):
             continue

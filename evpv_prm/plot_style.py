@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import argparse
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from evpv_prm import reports
 from evpv_prm.jsonl import atomic_write
 
 # The palette of Okabe and Ito (2008), "Color universal design".
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 GREY = "#7F7F7F"
+_SERIES = (BLUE, ORANGE, GREEN, "#D55E00", "#CC79A7", "#56B4E9")
+
+
+def colours(count: int) -> list[str]:
+    """Return colours for series that are alike; they repeat after six."""
+    return list(islice(cycle(_SERIES), count))
 
 
 def style() -> AbstractContextManager[None]:
@@ -49,6 +62,28 @@ def style() -> AbstractContextManager[None]:
     )
 
 
+@dataclass(frozen=True)
+class LineLook:
+    """How a line with its interval looks."""
+
+    colour: str
+    marker: str
+    line: Literal["-", "--", "-.", ":"]
+
+    def draw(
+        self, panel: Axes, x: pd.Series, estimate: pd.Series, low: pd.Series, high: pd.Series
+    ) -> None:
+        """Draw estimates over x, with the band between `low` and `high`."""
+        panel.fill_between(x, low, high, color=self.colour, alpha=0.15, linewidth=0)
+        panel.plot(x, estimate, color=self.colour, marker=self.marker, linestyle=self.line)
+
+    def handle(self, label: str) -> Line2D:
+        """Return the line's entry in a legend."""
+        return Line2D(
+            [], [], color=self.colour, marker=self.marker, linestyle=self.line, label=label
+        )
+
+
 def save(figure: Figure, stem: Path, dpi: int) -> None:
     """Write a figure to STEM.pdf and STEM.png (`dpi` dots an inch), without a time stamp."""
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {})):
@@ -58,10 +93,7 @@ def save(figure: Figure, stem: Path, dpi: int) -> None:
 
 def add_figure_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags of a command that draws a figure: where it goes and how large it is."""
-    parser.add_argument(
-        "--output-stem", type=Path, required=True, metavar="STEM",
-        help="path of the files without their suffix",
-    )  # fmt: skip
+    reports.add_stem(parser)
     parser.add_argument(
         "--width-in", type=_positive, default=6.75, metavar="INCHES",
         help="greatest width of the figure (default: %(default)s)",

@@ -16,11 +16,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 RESPONSE_KEY = re.compile(r"vlmresponse([1-9][0-9]*)")
+_STEP_INDEX = re.compile(r"\[\d+\]")
 
 
 class Record(BaseModel):
@@ -61,6 +61,11 @@ class Question(Record):
         return (self.image,) if isinstance(self.image, str) else tuple(self.image)
 
 
+def failure_reason(failure: str) -> str:
+    """Return a failure without the index of its step: "judge:timeout" for "judge[3]:timeout"."""
+    return _STEP_INDEX.sub("", failure)
+
+
 def null_if_blank(value: Any) -> Any:
     """Read null, blank and the word "null" in any case as no dependency."""
     if isinstance(value, str) and value.strip().lower() in ("", "null"):
@@ -79,8 +84,14 @@ class Caption(Record):
         """Return the caption as the judge reads it."""
         facts = [f"- {fact}" for fact in self.key_facts]
         doubts = [f"- {doubt}" for doubt in self.uncertain]
-        parts = [self.caption, *(["Key facts:", *facts] if facts else [])]
+        parts = [self.caption] if self.caption else []
+        parts += ["Key facts:", *facts] if facts else []
         return "\n".join([*parts, *(["Uncertain:", *doubts] if doubts else [])])
+
+
+def number_as_text(value: Any) -> Any:
+    """Return a number as text, and anything else as it is: answers are often numbers."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class Step(Record):
@@ -125,15 +136,8 @@ class Candidate(Record):
     """One answer of the policy: its steps and the final answer."""
 
     reasoningprocess: list[Step]
-    finalanswer: str
+    finalanswer: Annotated[str, BeforeValidator(number_as_text)]
     eval: Evaluation | None = None
-
-    @field_validator("finalanswer", mode="before")
-    @classmethod
-    def _number_as_text(cls, value: Any) -> Any:
-        return (
-            str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-        )
 
 
 class FailedCandidate(Record):

@@ -4,60 +4,106 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-from evpv_prm.cli import run
+import pandas as pd
+
+from evpv_prm import cli, reports
 from evpv_prm.jsonl import write_text
-from evpv_prm.metrics.bon_file import read_named_metrics
+from evpv_prm.metrics.ablation_file import read_ablation_metrics
+from evpv_prm.metrics.ablation_tables import ablation_tables, ablations_frame
+from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.bon_frame import tidy_frame
 from evpv_prm.metrics.bon_tables import best_of_n_tables
-from evpv_prm.metrics.rendering import to_latex, to_markdown
+from evpv_prm.metrics.corruption_file import read_corruption_metrics
+from evpv_prm.metrics.corruption_tables import corruption_frame, corruption_tables
+from evpv_prm.metrics.gate_file import read_gate_metrics
+from evpv_prm.metrics.gate_frame import gate_frame
+from evpv_prm.metrics.gate_tables import gate_tables
+from evpv_prm.metrics.intervention_file import read_intervention_metrics
+from evpv_prm.metrics.intervention_tables import intervention_frame, intervention_tables
+from evpv_prm.metrics.rendering import Table, to_latex, to_markdown
+from evpv_prm.metrics.step_file import read_step_metrics
+from evpv_prm.metrics.step_frame import step_level_frame
+from evpv_prm.metrics.step_tables import comparison_table, step_level_tables
+from evpv_prm.published import PUBLISHED
+
+Tabulate: TypeAlias = Callable[[Mapping[str, Path]], tuple[list[Table], pd.DataFrame]]
+"""From metrics files by name to tables for reading and a frame with every number."""
 
 
-def write_best_of_n(arguments: argparse.Namespace) -> None:
-    """Write the Best-of-N tables of all policies to STEM.csv, STEM.md and STEM.tex."""
-    metrics = read_named_metrics(arguments.metrics)
-    tables = best_of_n_tables(metrics)
-    stem = arguments.output_stem
+def best_of_n(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate Pass@k, majority vote and BoN@k for each policy and benchmark."""
+    metrics = read_bon_metrics(files)
+    return best_of_n_tables(metrics), tidy_frame(metrics)
+
+
+def ablations(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate what each configuration of the ablation suite changes, and what it asks for."""
+    metrics = read_ablation_metrics(files)
+    return ablation_tables(metrics), ablations_frame(metrics)
+
+
+def step_level(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate the verification of labelled steps beside published results."""
+    metrics = read_step_metrics(files)
+    tables = [comparison_table(metrics, PUBLISHED), *step_level_tables(metrics)]
+    return tables, step_level_frame(metrics, PUBLISHED)
+
+
+def corruption(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate the verification of steps with corrupted captions."""
+    metrics = read_corruption_metrics(files)
+    return corruption_tables(metrics), corruption_frame(metrics)
+
+
+def gate(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate how reliable visual facts are and what the gate makes of it."""
+    metrics = read_gate_metrics(files)
+    return gate_tables(metrics), gate_frame(metrics)
+
+
+def intervention(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate answers and step scores with and without what there is to see."""
+    metrics = read_intervention_metrics(files)
+    return intervention_tables(metrics), intervention_frame(metrics)
+
+
+TABLES: dict[str, Tabulate] = {
+    "best-of-n": best_of_n,
+    "step-level": step_level,
+    "corruption": corruption,
+    "ablations": ablations,
+    "gate": gate,
+    "intervention": intervention,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write one kind of tables to STEM.csv, STEM.md and STEM.tex."""
+    arguments = _parser().parse_args(argv)
+    tabulate: Tabulate = arguments.make
+    tables, frame = tabulate(reports.named_files("--metrics", arguments.metrics))
     texts = {
-        "csv": tidy_frame(metrics).to_csv(index=False, lineterminator="\n"),
+        "csv": frame.to_csv(index=False, lineterminator="\n"),
         "md": to_markdown(tables, arguments.note),
         "tex": to_latex(tables, arguments.note),
     }
     for suffix, text in texts.items():
-        write_text(f"{stem}.{suffix}", text)
-    print(f"{stem}.{{{','.join(texts)}}}")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    arguments = _parser().parse_args(argv)
-    arguments.write(arguments)
+        write_text(f"{arguments.output_stem}.{suffix}", text)
+    print(f"{arguments.output_stem}.{{{','.join(texts)}}}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m evpv_prm.tables", description=__doc__)
-    commands = parser.add_subparsers(title="tables", required=True)
-    best_of_n = commands.add_parser(
-        "best-of-n",
-        help="Pass@k, majority vote and BoN@k for each policy and benchmark",
-        description=write_best_of_n.__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    best_of_n.set_defaults(write=write_best_of_n)
-    best_of_n.add_argument(
-        "--metrics", nargs="+", required=True, metavar="NAME=M.json",
-        help="metrics file of each policy, in the order of the table",
-    )  # fmt: skip
-    best_of_n.add_argument(
-        "--output-stem", type=Path, required=True, metavar="STEM",
-        help="path of the files without their suffix",
-    )  # fmt: skip
-    best_of_n.add_argument("--note", metavar="TEXT", help="a sentence that must stand by the table")
-    return parser
+    whole, parts = reports.parser(__doc__, "tables", TABLES)
+    for part in parts.values():
+        reports.add_stem(part)
+        part.add_argument("--note", metavar="TEXT", help="a sentence that must stand by the table")
+    return whole
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(cli.run(main))

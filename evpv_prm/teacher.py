@@ -90,5 +90,7 @@ def _stored(
 
 
 def _sample(request: Request, index: int) -> Request:
+    if index == 0:
+        return request
     sampling = replace(request.sampling, seed=request.sampling.seed + index)
     return replace(request, sampling=sampling, sample_index=index)

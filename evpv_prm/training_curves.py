@@ -6,7 +6,6 @@ validation), metric, value. A resumed training logs steps again; the last entry 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evpv_prm import cli, plot_style
-from evpv_prm.errors import InputError, UserError
+from evpv_prm import cli, plot_style, reports
+from evpv_prm.errors import InputError
 from evpv_prm.jsonl import read_rows, write_text
 
 COLUMNS = ["training", "step", "data", "metric", "value"]
@@ -118,25 +117,16 @@ def _draw_panel(panel: Axes, frame: pd.DataFrame) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
 
-def _named_log(word: str) -> tuple[str, Path]:
-    name, equals, path = word.partition("=")
-    if not (name and equals and path):
-        raise argparse.ArgumentTypeError(f"{word!r}: expected NAME=FILE")
-    return name, Path(path)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
     parser = cli.parser(__doc__, "training_curves")
     parser.add_argument(
-        "--log", type=_named_log, nargs="+", required=True, metavar="NAME=FILE",
+        "--log", nargs="+", required=True, metavar="NAME=FILE",
         help="logging.jsonl of a training and its name in the figure",
     )  # fmt: skip
     plot_style.add_figure_options(parser)
     arguments = parser.parse_args(argv)
-    logs = dict(arguments.log)
-    if len(logs) < len(arguments.log):
-        raise UserError("--log: two trainings have the same name")
+    logs = reports.named_files("--log", arguments.log)
     frame = curves_frame(logs)
     stem = arguments.output_stem
     with plot_style.style():

@@ -4,6 +4,7 @@
 import os
 import sys
 
+from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
@@ -34,7 +35,9 @@ def or_stop(function, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
-STEP_LEVEL = []  # what the step-level experiments make; their rules add to it
+STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
+# What the targets of the experiments make; their rules add to it.
+EXPERIMENTS = {"step_level": [], "ablations": [], "gate": [], "intervention": []}
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
@@ -55,13 +58,13 @@ scattergather:
     shards=CONFIG.shards,
 
 
-def scored_shards(wildcards):
+def scored_files(policy):
     """All scored files of one policy: every benchmark, every shard."""
     return [
         shard
         for benchmark in CONFIG.benchmarks
         for shard in gather.shards(
-            f"{RESULTS}/scored/{wildcards.policy}/{benchmark}/{{scatteritem}}.jsonl"
+            f"{RESULTS}/scored/{policy}/{benchmark}/{{scatteritem}}.jsonl"
         )
     ]
 
@@ -104,9 +107,25 @@ def benchmark_arguments():
     return words
 
 
+def experiment_results(folder):
+    """What the experiments make in one folder of the results."""
+    return [
+        file
+        for files in EXPERIMENTS.values()
+        for file in files
+        if file.startswith(f"{RESULTS}/{folder}/")
+    ]
+
+
 def named_metrics(wildcards, input):
     """The metrics files as NAME=FILE, in the configuration's order."""
     return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
+
+
+def named_step_metrics(wildcards, input):
+    """The step-level metrics files as NAME=FILE, named as tables and figures show them."""
+    names = STEP_MODES.values()
+    return [f"{name}={file}" for name, file in zip(names, input, strict=True)]
 
 
 def stem(wildcards, output):
@@ -114,17 +133,16 @@ def stem(wildcards, output):
     return os.path.splitext(output[0])[0]
 
 
-def truth():
-    """What the teacher of the demo knows; nothing for any other."""
-    is_asked = CONFIG.diagrams.teacher_error_rate is not None
-    return [f"{CONFIG.data_set.folder}/truth.jsonl"] if is_asked else []
+def truth(file=f"{CONFIG.data_set.folder}/truth.jsonl"):
+    """What the teacher of the demo knows, of the training data by default; nothing for any other."""
+    return [file] if CONFIG.diagrams.teacher_error_rate is not None else []
 
 
-def teacher_beside():
+def teacher_beside(known=None):
     """The words in front of a command that asks the teacher of the demo; none for any other."""
     return [
         word
-        for file in truth()
+        for file in known or truth()
         for word in (
             *("python", "-m", "evpv_prm.diagrams.with_teacher", "--truth", file),
             *("--error-rate", CONFIG.diagrams.teacher_error_rate, "--"),

@@ -1,8 +1,7 @@
 # Step level: the verifier judges labelled solutions, with a caption of the images and without.
 # Takes the file of step_level.solutions and the verifier; gives
-# results/step_level/solutions/SHARD.jsonl and results/step_level/{caption,direct}/SHARD.jsonl.
-
-STEP_MODES = ("caption", "direct")
+# results/step_level/solutions/SHARD.jsonl, results/step_level/{caption,direct}/SHARD.jsonl,
+# results/metrics/step_level/{caption,direct}.json, and the table and the figure step_level.
 
 
 rule split_solutions:
@@ -69,7 +68,88 @@ rule verify_steps:
         " {params.options:q} {params.mode:q} {params.engine:q} > {log:q} 2>&1"
 
 
-# The metrics of these judgements take the place of the judgements here.
-STEP_LEVEL += gather.shards(
-    f"{RESULTS}/step_level/{{mode}}/{{scatteritem}}.jsonl", mode=STEP_MODES
-)
+rule compute_step_metrics:
+    input:
+        gather.shards(f"{RESULTS}/step_level/{{{{mode}}}}/{{scatteritem}}.jsonl"),
+    output:
+        json=f"{RESULTS}/metrics/step_level/{{mode}}.json",
+        markdown=f"{RESULTS}/metrics/step_level/{{mode}}.md",
+    log:
+        f"{RESULTS}/logs/compute_step_metrics/{{mode}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compute_step_metrics/{{mode}}.tsv"
+    wildcard_constraints:
+        mode="|".join(STEP_MODES),
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        samples=CONFIG.step_level.bootstrap_samples,
+        seed=CONFIG.seed,
+        code=code_digest("compute_step_metrics"),
+    message:
+        "Compute macro-F1 of the judged steps ({wildcards.mode})"
+    shell:
+        "python -m evpv_prm.compute_step_metrics --predictions {input:q}"
+        " --output {output.json:q} --markdown {output.markdown:q}"
+        " --bootstrap-samples {params.samples} --seed {params.seed} > {log:q} 2>&1"
+
+
+rule tabulate_step_level:
+    input:
+        expand(rules.compute_step_metrics.output.json, mode=STEP_MODES),
+    output:
+        multiext(f"{RESULTS}/tables/step_level", ".csv", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/tabulate_step_level.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_step_level.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        metrics=named_step_metrics,
+        stem=stem,
+        note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
+        code=code_digest("tables"),
+    message:
+        "Tabulate macro-F1 of the judged steps beside published results"
+    shell:
+        "python -m evpv_prm.tables step-level --metrics {params.metrics:q}"
+        " {params.note:q} --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
+rule plot_step_level:
+    input:
+        rules.tabulate_step_level.input,
+    output:
+        multiext(f"{RESULTS}/figures/step_level", ".pdf", ".png", ".csv"),
+    log:
+        f"{RESULTS}/logs/plot_step_level.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_step_level.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        metrics=named_step_metrics,
+        stem=stem,
+        width=CONFIG.figures.width_in,
+        code=code_digest("figures"),
+    message:
+        "Plot macro-F1 of the judged steps beside published results"
+    shell:
+        "python -m evpv_prm.figures step-level --metrics {params.metrics:q}"
+        " --width-in {params.width} --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
+EXPERIMENTS["step_level"] += [
+    *rules.tabulate_step_level.output,
+    *rules.plot_step_level.output,
+]

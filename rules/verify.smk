@@ -37,7 +37,7 @@ rule score_candidates:
 
 rule compute_bon_metrics:
     input:
-        scored_shards,
+        lambda wildcards: scored_files(wildcards.policy),
     output:
         json=f"{RESULTS}/metrics/best_of_n/{{policy}}.json",
         markdown=f"{RESULTS}/metrics/best_of_n/{{policy}}.md",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from evpv_prm.engine.base import Request, Result
 from evpv_prm.errors import UserError
+
+Answer: TypeAlias = Callable[[Request], Result]
 
 
 @dataclass
@@ -19,7 +21,7 @@ class ScriptedEngine:
     raises `error` instead.
     """
 
-    answer: Callable[[Request], Result]
+    answer: Answer
     identity: Mapping[str, Any] = field(default_factory=lambda: {"engine": "scripted"})
     order_seed: int | None = None
     dies_after: int | None = None

@@ -66,6 +66,7 @@ class _QuietServer(ThreadingHTTPServer):
     """A client that is killed in the middle of a request is no error of the server."""
 
     daemon_threads = True
+    request_queue_size = 128  # with the usual 5, connections of a burst wait for a second
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):

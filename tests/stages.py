@@ -11,10 +11,10 @@ import pytest
 from PIL import Image as Pillow
 
 from evpv_prm import cli
-from evpv_prm.engine.base import IMAGE, Request
+from evpv_prm.engine.base import IMAGE, Request, Result
 from evpv_prm.engine.store import ResponseStore, StoredEngine
 from evpv_prm.jsonl import read_rows
-from tests.scripted import ScriptedEngine
+from tests.scripted import Answer, ScriptedEngine
 
 
 def draw(path: Path, colour: str = "white") -> Path:
@@ -42,6 +42,17 @@ def prompt_of(request: Request) -> str:
     """The request's text, an image being one character that no text holds."""
     (message,) = request.messages
     return "".join("\0" if part == IMAGE else part["text"] for part in message["content"])
+
+
+def failing(answer: Answer, stage: str, when: str, result: Result) -> Answer:
+    """Answer as given, but with `result` the requests of one stage whose text holds `when`."""
+
+    def respond(request: Request) -> Result:
+        if request.stage == stage and when in prompt_of(request):
+            return result
+        return answer(request)
+
+    return respond
 
 
 def stored(engine: ScriptedEngine, folder: Path) -> StoredEngine:

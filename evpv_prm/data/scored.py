@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evpv_prm.data.audits import Audit, audit_of
 from evpv_prm.errors import InputError
-from evpv_prm.jsonl import read_rows
+from evpv_prm.jsonl import read_rows, refuse_repeated
 from evpv_prm.records import RESPONSE_KEY
 
 
@@ -63,10 +64,7 @@ def read_scored(paths: Iterable[Path | str]) -> Iterator[ScoredQuestion]:
     for path in paths:
         for line, row in read_rows(path):
             question = _Row(path, line, row).question()
-            place = f"{path}:{line}"
-            if (first := places.setdefault(question.pid, place)) is not place:
-                reason = f"{question.pid!r} is also the pid of {first}"
-                raise InputError(path, line, "pid", expected=reason)
+            refuse_repeated(places, question.pid, path, line)
             found = len(question.candidates)
             if question.error is None and found != (expected_candidates or found):
                 reason = f"expected {expected_candidates} responses as before, found {found}"
@@ -76,6 +74,20 @@ def read_scored(paths: Iterable[Path | str]) -> Iterator[ScoredQuestion]:
             yield question
     if not places:
         raise InputError(path, expected="expected at least one record, found an empty file")
+
+
+def read_audits(paths: Iterable[Path | str]) -> Iterator[Audit]:
+    """Yield the audit of every candidate in scored files, in order.
+
+    A candidate that could not be made or has no steps was never audited; the audit says so as its
+    failure. Questions that were never put to the policy have no candidates.
+
+    Raises:
+        InputError: a file cannot be read, a field is missing or wrong.
+    """
+    for path in paths:
+        for line, row in read_rows(path):
+            yield from _Row(path, line, row).audits()
 
 
 class _Row:
@@ -102,12 +114,32 @@ class _Row:
             candidates=[] if error else self._candidates(),
         )
 
+    def audits(self) -> list[Audit]:
+        return [] if self._row.get("error") else [self._audit(name) for name in self._responses()]
+
+    def _audit(self, name: str) -> Audit:
+        candidate = self._candidate(name)
+        if not candidate.raw_scores:
+            return Audit(False, None, candidate.failures[-1])
+        evaluation = self._row[name]["eval"]
+        visual = evaluation.get("visual_step_indices")
+        if not isinstance(visual, list):
+            raise self._wrong(f"{name}.eval.visual_step_indices", "a list of indices", visual)
+        p = evaluation.get("local_p_score")
+        is_number = isinstance(p, int | float) and not isinstance(p, bool)
+        if p is not None and not (is_number and 0 <= p <= 1):
+            raise self._wrong(f"{name}.eval.local_p_score", "null or a number from 0 to 1", p)
+        return audit_of(bool(visual), p, candidate.failures)
+
     def _candidates(self) -> list[ScoredCandidate]:
+        return [self._candidate(name) for name in self._responses()]
+
+    def _responses(self) -> list[str]:
         numbers = sorted(int(m[1]) for key in self._row if (m := RESPONSE_KEY.fullmatch(key)))
         if not numbers or numbers != list(range(1, len(numbers) + 1)):
             reason = f"expected vlmresponse1, vlmresponse2, … without gaps, found {numbers}"
             raise InputError(self._path, self._line, expected=reason)
-        return [self._candidate(f"vlmresponse{number}") for number in numbers]
+        return [f"vlmresponse{number}" for number in numbers]
 
     def _candidate(self, name: str) -> ScoredCandidate:
         response = self._object(name, self._row[name])

@@ -6,7 +6,7 @@ Source of the format: OpenGVLab's VisualProcessBench (`test.jsonl`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,7 +16,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from evpv_prm.data.questions import assign_pids
 from evpv_prm.errors import InputError, UserError
-from evpv_prm.jsonl import parse_record, parse_row, read_lines
+from evpv_prm.jsonl import parse_record, parse_row, read_lines, read_rows, refuse_repeated
+from evpv_prm.metrics.metrics_file import OVERALL
 from evpv_prm.records import Caption, Record, Verdict, path_or_paths
 
 StepLabel = Literal[1, 0, -1]
@@ -83,7 +84,7 @@ class JudgedRecord(StepRecord):
     visual_checklist: str | None = None
     visual_step_indices: list[int] | None = None
     visual_checklist_evaluation: dict[str, Any] | None = None
-    local_p_score: float | None = None
+    local_p_score: float | None = Field(None, ge=0, le=1)
     final_step_scores: list[float | None] | None = None
 
     @property
@@ -158,6 +159,29 @@ def scan_step_records(path: Path | str) -> StepFile:
         except InputError as problem:
             problems.append(problem)
     return StepFile(records, sorted(problems, key=lambda problem: problem.line or 0))
+
+
+def read_judged_records(paths: Iterable[Path | str]) -> list[JudgedRecord]:
+    """Read files of judged solutions (shards of one run), in order.
+
+    Raises:
+        InputError: the first unreadable line or field; a pid that appears twice; files without any
+            record.
+    """
+    places: dict[str, str] = {}
+    records = []
+    path: Path | str = ""
+    for path in paths:
+        for line, row in read_rows(path):
+            record = parse_record(path, line, row, JudgedRecord)
+            refuse_repeated(places, record.pid, path, line)
+            if record.data_source == OVERALL:
+                reason = f"{OVERALL!r} is the name of all sources taken together"
+                raise InputError(path, line, "data_source", expected=reason)
+            records.append(record)
+    if not records:
+        raise InputError(path, expected="expected at least one record, found an empty file")
+    return records
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -70,8 +70,7 @@ def parse_process(path: Path | str, line: int | None, content: bytes) -> Solutio
         InputError: the line is not JSON in UTF-8, or as `read_process`.
     """
     try:
-        if not content.isascii():
-            content.decode()  # msgspec does not look into the fields that it skips
+        content.decode()  # msgspec does not look into the fields that it skips
         record = _decode(content)
     except msgspec.ValidationError as error:
         _refuse(path, line, error)
@@ -131,8 +130,15 @@ def _begins_with(file_name: str, folder: str) -> bool:
 
 
 # Gigabytes of lines are read into these types, with nothing for the garbage collector to follow.
-class _Turn(msgspec.Struct, gc=False, rename={"speaker": "from"}):
-    speaker: Literal["system", "human", "gpt"]
+class _System(msgspec.Struct, gc=False, tag_field="from", tag="system"):
+    value: str
+
+
+class _Human(msgspec.Struct, gc=False, tag_field="from", tag="human"):
+    value: str
+
+
+class _Verdict(msgspec.Struct, gc=False, tag_field="from", tag="gpt"):
     value: str
 
 
@@ -143,7 +149,7 @@ class _ScoredStep(msgspec.Struct, gc=False):
 
 class _Record(msgspec.Struct, gc=False):
     image: str
-    conversations: list[_Turn] | None = None
+    conversations: list[_System | _Human | _Verdict] | None = None
     steps_with_score: list[_ScoredStep] | None = None
     question: str | None = None
     question_orig: str | None = None
@@ -181,15 +187,14 @@ def _process(path: Path | str, line: int | None, record: _Record) -> SolutionPro
 
 
 def _read_turns(
-    path: Path | str, line: int | None, image: str, turns: list[_Turn]
+    path: Path | str, line: int | None, image: str, turns: Sequence[_System | _Human | _Verdict]
 ) -> SolutionProcess:
-    first = 1 if turns and turns[0].speaker == "system" else 0
-    speakers = [turn.speaker for turn in turns[first:]]
-    if not speakers or speakers != ["human", "gpt"] * (len(speakers) // 2):
+    first = 1 if turns and type(turns[0]) is _System else 0
+    if [*map(type, turns[first:])] != [_Human, _Verdict] * max(1, len(turns) // 2):
         message = "expected human and gpt by turns, after at most one system turn"
         raise InputError(path, line, "conversations", expected=message)
     verdicts = [turn.value for turn in turns[first + 1 :: 2]]
-    if not set(verdicts) <= {"+", "-"}:
+    if verdicts.count("+") + verdicts.count("-") != len(verdicts):
         index = next(index for index, verdict in enumerate(verdicts) if verdict not in ("+", "-"))
         field = f"conversations.{first + 1 + 2 * index}.value"
         message = f'expected "+" or "-", found {verdicts[index][:40]!r}'
@@ -200,7 +205,7 @@ def _read_turns(
     if not mark or not question_mark or not question:
         message = f"expected a question as `{QUESTION_MARK} … {SOLUTION_MARK} …`"
         raise InputError(path, line, f"conversations.{first}.value", expected=message)
-    steps = [solution.strip()]
-    steps += [turn.value.strip() for turn in turns[first + 2 :: 2]]
+    steps = [turn.value.strip() for turn in turns[first::2]]
+    steps[0] = solution.strip()
     labels = tuple([verdict == "+" for verdict in verdicts])
     return SolutionProcess(image, question, tuple(steps), labels)

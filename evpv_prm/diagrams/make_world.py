@@ -7,6 +7,7 @@ a right solution) and `images/DATASOURCE/NNN.png`.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,13 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def write_world(directory: Path, problems: Sequence[Problem], seed: int) -> None:
     """Write the pictures first and then the files that name them."""
+    truth = []
     for problem in problems:
+        digests = []
         for path, diagram in zip(problem.images, problem.diagrams, strict=True):
+            content = png(diagram)
+            digests.append(hashlib.sha256(content).hexdigest())
             with atomic_write(directory / "images" / path) as stream:
-                stream.write(png(diagram))
+                stream.write(content)
+        truth.append(problem.truth_row(digests))
     single = [problem for problem in problems if problem.datasource != MULTI_IMAGE]
     multi = [problem for problem in problems if problem.datasource == MULTI_IMAGE]
-    write_rows(directory / "facts.jsonl", (problem.truth_row() for problem in problems))
+    write_rows(directory / "facts.jsonl", truth)
     write_rows(directory / "benchmarks.jsonl", (problem.benchmark_row() for problem in single))
     write_rows(directory / "mmmu.jsonl", (problem.benchmark_row() for problem in multi))
     write_rows(directory / "visualprocessbench.jsonl", process_rows(problems, seed))

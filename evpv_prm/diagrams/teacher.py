@@ -10,13 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from evpv_prm.data.corruptions import corrupt
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import read_records
+from evpv_prm.markers import name_images
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
 class KnownSolution(BaseModel):
@@ -26,24 +31,31 @@ class KnownSolution(BaseModel):
     results: list[dict[str, Any]]
 
 
+class KnownFact(BaseModel):
+    """A fact that a picture shows."""
+
+    statement: str
+
+
 class Truth(BaseModel):
-    """What is true of a question about a picture: a line of `truth.jsonl`."""
+    """What is true of a question about pictures: a line of `truth.jsonl` or of `facts.jsonl`."""
 
     model_config = ConfigDict(extra="ignore")
 
-    image_sha256: str
+    image_sha256: Annotated[tuple[str, ...], BeforeValidator(_listed)]
     question: str
     description: str
-    solutions: list[KnownSolution]
+    facts: list[KnownFact] = Field(default_factory=list)
+    solutions: list[KnownSolution] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked: the stage, the text, and the SHA-256 of the picture's file."""
+    """What is asked: the stage, the text, and the SHA-256 of the pictures' files."""
 
     stage: str
     text: str
-    image_sha256: str
+    image_sha256: tuple[str, ...]
 
 
 class UnknownQueryError(Exception):
@@ -51,7 +63,7 @@ class UnknownQueryError(Exception):
 
 
 def read_query(stage: str, body: Mapping[str, Any]) -> Query:
-    """Read the body of a chat completion with one picture.
+    """Read the body of a chat completion with pictures.
 
     Raises:
         UnknownQueryError: it is no such body.
@@ -59,11 +71,11 @@ def read_query(stage: str, body: Mapping[str, Any]) -> Query:
     try:
         parts = [part for message in body["messages"] for part in message["content"]]
         text = "".join(part["text"] for part in parts if part["type"] == "text")
-        [url] = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
-        content = base64.b64decode(url.partition(";base64,")[2], validate=True)
+        urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+        files = [base64.b64decode(url.partition(";base64,")[2], validate=True) for url in urls]
     except (KeyError, TypeError, ValueError) as error:
-        raise UnknownQueryError("expected messages with one picture as a data URL") from error
-    return Query(stage, text, hashlib.sha256(content).hexdigest())
+        raise UnknownQueryError("expected messages with pictures as data URLs") from error
+    return Query(stage, text, tuple(hashlib.sha256(file).hexdigest() for file in files))
 
 
 class Teacher:
@@ -71,7 +83,7 @@ class Teacher:
 
     def __init__(self, truths: Sequence[Truth], error_rate: float, seed: int) -> None:
         """Know these truths; `error_rate` is the fraction of replies that are wrong."""
-        self._truths: dict[str, list[Truth]] = {}
+        self._truths: dict[tuple[str, ...], list[Truth]] = {}
         for truth in truths:
             self._truths.setdefault(truth.image_sha256, []).append(truth)
         self._error_rate = error_rate
@@ -93,10 +105,13 @@ class Teacher:
     def _right(self, query: Query) -> dict[str, Any]:
         truths = self._truths.get(query.image_sha256)
         if truths is None:
-            raise UnknownQueryError("this picture is not known")
+            raise UnknownQueryError("these pictures are not known")
         if query.stage == "noise":
             return _noise(query)
-        truth = _only([t for t in truths if t.question in query.text], "question")
+        truth = _only([t for t in truths if _asked(t) in query.text], "question")
+        if query.stage == "teacher_describe" and '"key_facts"' in query.text:
+            facts = [fact.statement for fact in truth.facts]
+            return {"caption": truth.description, "key_facts": facts, "uncertain": []}
         if query.stage == "teacher_describe":
             return {"question_text": truth.question, "image_description": truth.description}
         if query.stage != "teacher_steps":
@@ -127,15 +142,26 @@ def _only(found: Sequence[Any], what: str) -> Any:
     return found[0]
 
 
+def _asked(truth: Truth) -> str:
+    """Return the question as the prompts have it, which show the pictures in front."""
+    return name_images(truth.question, len(truth.image_sha256))
+
+
 def _is_in(solution: KnownSolution, text: str) -> bool:
     numbered = "\n".join(f"Step {n}: {step}" for n, step in enumerate(solution.steps, start=1))
     return f"\n{numbered}\n" in text or f"\n{' '.join(solution.steps)}\n" in text
 
 
 def _noise(query: Query) -> dict[str, Any]:
-    """Put an error into the description at the end of the text, be it right or not."""
-    _, _, description = query.text.rpartition("Description:\n")
-    corruption = corrupt(description, query.image_sha256, seed=0, max_errors=1)
+    """Put errors into the description at the end of the text, be it right or not.
+
+    There are no more than the text asks for at least.
+    """
+    order, _, description = query.text.rpartition("Description:\n")
+    least = re.search(r"Make (\d+) to \d+", order)
+    number = int(least[1]) if least else 1
+    key = "".join(query.image_sha256)
+    corruption = corrupt(description, key, seed=0, max_errors=number, min_errors=number)
     if corruption is None:
         raise UnknownQueryError("this description has nothing to change")
     errors = [error.to_json() for error in corruption.errors]

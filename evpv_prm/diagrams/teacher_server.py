@@ -28,6 +28,7 @@ class TeacherServer(ThreadingHTTPServer):
     """Serves one teacher; every answer takes `latency_s` seconds."""
 
     daemon_threads = True
+    request_queue_size = 128  # with the usual 5, connections of a burst wait for a second
 
     def __init__(self, port: int, teacher: Teacher, latency_s: float) -> None:
         """Listen on a port of loopback; 0: on any that is free."""
@@ -99,7 +100,11 @@ def _completion(body: Mapping[str, Any], text: str) -> dict[str, Any]:
 def add_teacher_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say what the teacher knows and how it behaves."""
     parser.add_argument(
-        "--truth", type=Path, required=True, metavar="FILE", help="truth.jsonl of make_visualprm"
+        "--truth",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="truth.jsonl of make_visualprm, or facts.jsonl of make_world",
     )
     parser.add_argument(
         "--error-rate", type=float, default=0.0, metavar="FRACTION",

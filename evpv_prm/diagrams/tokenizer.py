@@ -75,7 +75,7 @@ def _train() -> Tokenizer:
 def _training_texts() -> Iterator[str]:
     """Yield the prompts of all stages and right replies, for questions that the demo never asks."""
     for problem in make_world(TRAINING_QUESTIONS_PER_DATASOURCE, seed=-1):
-        solution = problem.truth_row()["solution"]
+        solution = problem.solution
         yield json.dumps(solution, separators=(",", ":"), ensure_ascii=False)
         for messages in _prompts(problem):
             for message in messages:

@@ -69,11 +69,39 @@ class Problem:
         }
         return row if len(images) == 1 else {"id": self.name, **row}
 
-    def truth_row(self) -> dict[str, Any]:
-        """Return the line of `facts.jsonl`: all facts of the pictures, and a right solution."""
+    @property
+    def description(self) -> str:
+        """All facts of the pictures in one paragraph."""
+        facts = [" ".join(fact.statement for fact in diagram.facts) for diagram in self.diagrams]
+        if len(facts) == 1:
+            return f"A diagram of {self.datasource.lower()}. {facts[0]}"
+        shown = (f"In picture {number}: {text}" for number, text in enumerate(facts, start=1))
+        return f"{len(facts)} diagrams. {' '.join(shown)}"
+
+    @property
+    def solution(self) -> dict[str, Any]:
+        """A right solution as the policy would give it."""
+        return {
+            "reasoningprocess": [
+                {
+                    "steptext": step.text,
+                    "visualdependency": step.fact.statement if step.fact else None,
+                }
+                for step in self.steps
+            ],
+            "finalanswer": self.answer,
+        }
+
+    def truth_row(self, image_sha256: Sequence[str]) -> dict[str, Any]:
+        """Return the line of `facts.jsonl`: all facts of the pictures, and a right solution.
+
+        The pictures are known by the SHA-256 of their files, in the question's order.
+        """
         return {
             "id": self.name,
             **self.benchmark_row(),
+            "image_sha256": list(image_sha256),
+            "description": self.description,
             "facts": [
                 {
                     "image": image,
@@ -85,16 +113,7 @@ class Problem:
                 for image, diagram in zip(self.images, self.diagrams, strict=True)
                 for fact in diagram.facts
             ],
-            "solution": {
-                "reasoningprocess": [
-                    {
-                        "steptext": step.text,
-                        "visualdependency": step.fact.statement if step.fact else None,
-                    }
-                    for step in self.steps
-                ],
-                "finalanswer": self.answer,
-            },
+            "solution": self.solution,
         }
 
     @property

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
+from math import ceil
+from queue import SimpleQueue
 from threading import Event, Lock
 from typing import Any
 
@@ -119,6 +121,9 @@ class ApiEngine:
         adapter = HTTPAdapter(pool_maxsize=model.concurrency)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
+        # They wait for a connection, so that none idles until a reply has been handed over. Few: a
+        # kill loses what is in flight, and as many more if the replies are not handed over in time.
+        self._ahead = ceil(model.concurrency / 4)
         self._pool = ThreadPoolExecutor(model.concurrency, thread_name_prefix="api")
         self._abandoned = Event()
         self._lock = Lock()
@@ -151,34 +156,36 @@ class ApiEngine:
         self._abandoned.clear()
         waiting = iter(enumerate(requests))
         running: dict[Future[Result], int] = {}
-        stopped: UserError | KeyboardInterrupt | None = None
+        finished: SimpleQueue[Future[Result]] = SimpleQueue()
+
+        def finish(future: Future[Result]) -> None:
+            finished.put(future)
+            if not future.cancelled() and future.exception():
+                self._abandoned.set()  # at once: this thread is about to take the next request
+
         try:
-            while stopped is None or running:
-                if stopped is None:
-                    # No more than are in flight: a kill loses what is not handed over yet.
-                    room = self._model.concurrency - len(running)
-                    for index, request in islice(waiting, room):
-                        running[self._pool.submit(self._answer, request)] = index
+            while True:
+                room = self._model.concurrency + self._ahead - len(running)
+                for index, request in islice(waiting, room):
+                    future = self._pool.submit(self._answer, request)
+                    running[future] = index
+                    future.add_done_callback(finish)
                 if not running:
                     return
                 try:
-                    done = wait(running, return_when=FIRST_COMPLETED).done
-                except KeyboardInterrupt as interrupt:
-                    if stopped is not None:
-                        raise
-                    stopped = interrupt
-                    running = self._abandon(running)
-                    logger.info("stopping: %d requests are in flight", len(running))
-                    continue
-                for future in done:
-                    index = running.pop(future)
-                    try:
-                        result = future.result()
-                    except UserError as error:
-                        stopped = stopped or error
-                        running = self._abandon(running)
-                    else:
-                        yield index, result
+                    future = finished.get()
+                    result = future.result()
+                except (UserError, KeyboardInterrupt) as error:
+                    stopped = error
+                    break
+                yield running.pop(future), result
+            running = self._abandon(running)
+            if isinstance(stopped, KeyboardInterrupt):
+                logger.info("stopping: %d requests are in flight", len(running))
+            for future in as_completed(running):
+                # Any other is the error that ends the run, or a request that was not sent.
+                if future.exception() is None:
+                    yield running[future], future.result()
             raise stopped
         finally:
             wait(self._abandon(running))

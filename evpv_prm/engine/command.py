@@ -29,6 +29,10 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--store", type=Path, default=Path("results/store"), metavar="DIR",
         help="folder of the response store, shared by all commands (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--stored-only", action="store_true",
+        help="never ask the model: what the store does not hold is a failure",
+    )  # fmt: skip
     add_seed_option(parser)
     parser.add_argument(
         "--max-failures", type=_fraction, default=0.05, metavar="FRACTION",
@@ -76,7 +80,8 @@ def open_engine(arguments: argparse.Namespace) -> StoredEngine:
         logger.info("loading %s", model.model)
         return VllmEngine(model)
 
-    return StoredEngine(ResponseStore(arguments.store, identity), load)
+    store = ResponseStore(arguments.store, identity)
+    return StoredEngine(store, None if arguments.stored_only else load)
 
 
 def progress(total: int, label: str) -> Callable[[int, Result], None]:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
-from pydantic import BaseModel, ConfigDict
 
 from evpv_prm.engine.base import Failure, Reply, Result, Usage
 from evpv_prm.errors import InputError, UserError
@@ -28,10 +28,8 @@ LOWEST_LOGPROB = -9999.0
 """Stands for a log-probability of minus infinity, which JSON cannot hold (as in vLLM's server)."""
 
 
-class Line(BaseModel):
+class Line(msgspec.Struct, forbid_unknown_fields=True):
     """One line of a segment; the names are short because there are millions of lines."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
     k: str
     """The request's key."""
@@ -51,6 +49,10 @@ class Line(BaseModel):
         if self.f is not None:
             return Failure(self.f, self.d, self.t)
         return Reply(self.t, self.l, Usage(*self.u))
+
+
+decode = msgspec.json.Decoder(Line).decode
+"""Reads one line of a segment; raises ValueError if it is not as `encode` writes it."""
 
 
 def encode(key: str, result: Result) -> bytes:

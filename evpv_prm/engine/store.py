@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from pydantic import ValidationError
 
 from evpv_prm.engine.base import Engine, Failure, Reply, Request, Result
-from evpv_prm.engine.segments import Line, Place, SegmentWriter, encode, whole_lines
+from evpv_prm.engine.segments import Place, SegmentWriter, decode, encode, whole_lines
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json
 
@@ -65,6 +64,10 @@ class ResponseStore:
         """The number of requests that have only failed so far, by the last failure's kind."""
         return Counter(self._failures.values())
 
+    def failure(self, key: str) -> str | None:
+        """Return the kind of the last failure of a request that has only failed so far, or None."""
+        return self._failures.get(key)
+
     def refresh(self) -> None:
         """Take in what has been stored since the last look, by whichever process.
 
@@ -81,8 +84,8 @@ class ResponseStore:
         for line in whole_lines(segment, offset):
             number += 1
             try:
-                row = Line.model_validate_json(line)
-            except ValidationError:
+                row = decode(line)
+            except ValueError:
                 damaged.append(number)
             else:
                 self._add(row.k, row.f, Place(str(segment), offset, len(line)))
@@ -113,13 +116,13 @@ class ResponseStore:
                 with Path(segment).open("rb") as stream:
                     for place, key in group:
                         stream.seek(place.offset)
-                        result = Line.model_validate_json(stream.read(place.length)).result()
+                        result = decode(stream.read(place.length)).result()
                         if isinstance(result, Failure):
                             raise InputError(segment, expected="was changed while in use")
                         yield key, result
             except OSError as error:
                 raise InputError(segment, expected=f"cannot be read: {error.strerror}") from error
-            except ValidationError as error:
+            except ValueError as error:
                 raise InputError(segment, expected="was changed while in use") from error
 
     def put(self, key: str, result: Result) -> Result:
@@ -134,7 +137,7 @@ class ResponseStore:
         if self._writer is None:
             self._writer = SegmentWriter(self.directory)
         line = encode(key, result)
-        row = Line.model_validate_json(line)
+        row = decode(line)
         try:
             place = self._writer.append(line)
         except UserError:
@@ -175,13 +178,13 @@ class Statistics:
     paid: int = 0
     """Replies from the engine."""
     failed: int = 0
-    """Failures from the engine."""
+    """Distinct requests without a reply."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
 
     def add(self, result: Result) -> None:
-        """Count one result of the engine."""
+        """Count one result that did not come from the store."""
         if isinstance(result, Failure):
             self.failed += 1
             return
@@ -201,10 +204,11 @@ class Statistics:
 class StoredEngine:
     """An engine behind a store: it is opened only for, and paid only for, what is not stored."""
 
-    def __init__(self, store: ResponseStore, open_engine: Callable[[], Engine]) -> None:
+    def __init__(self, store: ResponseStore, open_engine: Callable[[], Engine] | None) -> None:
         """Take over `store`, and whatever `open_engine` makes; `close` closes both.
 
-        `open_engine` is called at most once, when a request misses the store.
+        `open_engine` is called at most once, when a request misses the store. Without one, such a
+        request is a failure of the stored kind, or "not_asked", and nothing is paid for.
         """
         self.store = store
         self.statistics = Statistics()
@@ -243,17 +247,22 @@ class StoredEngine:
             self.statistics.served += 1
             hand_over(key, reply)
         missing = [key for key in indices if key not in self.store]
-        if missing:
+        if self._open_engine is None:
+            for key in missing:
+                failure = Failure(self.store.failure(key) or "not_asked")
+                self.statistics.add(failure)
+                hand_over(key, failure)
+        elif missing:
             firsts = [requests[indices[key][0]] for key in missing]
-            for position, result in self._opened().generate(firsts):
+            for position, result in self._opened(self._open_engine).generate(firsts):
                 kept = self.store.put(missing[position], result)
                 self.statistics.add(kept)
                 hand_over(missing[position], kept)
         return [results[index] for index in range(len(requests))]
 
-    def _opened(self) -> Engine:
+    def _opened(self, open_engine: Callable[[], Engine]) -> Engine:
         if self._engine is None:
-            self._engine = self._open_engine()
+            self._engine = open_engine()
             if self._engine.identity != self.store.identity:
                 raise ValueError(
                     f"the store belongs to {self.store.identity}, not to {self._engine.identity}"

@@ -62,6 +62,17 @@ def best_of_n(correct: BoolArray, scores: FloatArray) -> FloatArray:
     return result
 
 
+def best_scored(scores: FloatArray) -> BoolArray:
+    """Return which candidates the choice among all falls on; several where they are tied.
+
+    Args:
+        scores: as `best_of_n` takes them [questions, n].
+    """
+    above, _ = _ranks(scores)
+    best: BoolArray = above == 0
+    return best
+
+
 def _ranks(scores: FloatArray) -> tuple[IntArray, IntArray]:
     """Return how many candidates are better than each, and how many are tied with it (itself too).
 

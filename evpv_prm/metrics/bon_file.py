@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from evpv_prm.errors import InputError, UserError
-from evpv_prm.jsonl import parse_record
-
-OVERALL = "OVERALL"
-"""The name, among the datasources, of all questions pooled."""
+from evpv_prm.errors import UserError
+from evpv_prm.jsonl import read_document
+from evpv_prm.metrics.metrics_file import Interval, Strict
 
 MACRO_AVERAGE = "macro_average"
 """The name, beside the datasources, of their unweighted mean."""
@@ -21,18 +18,13 @@ MACRO_AVERAGE = "macro_average"
 Scores = Literal["gated", "raw"]
 """Step scores behind the reliability gate, or as the judge gave them."""
 
-Interval = tuple[float, float]
 Rates = dict[str, float | None]
 """A fraction in [0, 1] for each k, "1" … "N"; None where no question could be counted."""
 
 RateIntervals = dict[str, Interval | None]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Strict):
+class Estimate(Strict):
     """A paired difference of two rates and its 95 % interval."""
 
     estimate: float | None
@@ -43,7 +35,7 @@ Gains = dict[str, Estimate]
 """A gain for each aggregation."""
 
 
-class Intervals(_Strict):
+class Intervals(Strict):
     """95 % intervals of the rates with the same path in `Summary`."""
 
     pass_at_k: RateIntervals
@@ -51,7 +43,7 @@ class Intervals(_Strict):
     bon_at_k: dict[Scores, dict[str, RateIntervals]]
 
 
-class Summary(_Strict):
+class Summary(Strict):
     """The metrics of one datasource, of all pooled, or of the mean of the datasources.
 
     `n` counts all questions, `n_scored` those in the rates: all but the ones that were never put to
@@ -75,7 +67,7 @@ class Summary(_Strict):
     intervals: Intervals
 
 
-class BonMetrics(_Strict):
+class BonMetrics(Strict):
     """One metrics file: `datasources` holds each datasource and `OVERALL`, all questions pooled.
 
     `macro_average` is the unweighted mean of the datasources, without a value where one of them
@@ -96,42 +88,15 @@ def summaries(metrics: BonMetrics) -> Iterator[tuple[str, Summary]]:
     yield MACRO_AVERAGE, metrics.macro_average
 
 
-def read_metrics(path: Path | str) -> BonMetrics:
-    """Read a metrics file.
+def read_bon_metrics(files: Mapping[str, Path]) -> dict[str, BonMetrics]:
+    """Read the metrics files of several policies, by name and in the order given.
 
     Raises:
-        InputError: it cannot be read or is not a metrics file.
+        InputError: a file cannot be read or is not a metrics file.
+        UserError: the files cannot be compared: their numbers of candidates or their aggregations
+            differ.
     """
-    try:
-        value = orjson.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(path, expected=f"cannot be read: {error.strerror}") from error
-    except orjson.JSONDecodeError as error:
-        raise InputError(path, expected=f"not valid JSON ({error.msg})") from error
-    if not isinstance(value, dict):
-        raise InputError(path, expected=f"expected a JSON object, found {type(value).__name__}")
-    return parse_record(path, None, value, BonMetrics)
-
-
-def read_named_metrics(arguments: Sequence[str]) -> dict[str, BonMetrics]:
-    """Read the metrics files of several policies, in the order given.
-
-    Args:
-        arguments: NAME=PATH for each policy.
-
-    Raises:
-        UserError: an argument is not of this form, a name appears twice, or the files cannot be
-            compared: their numbers of candidates or their aggregations differ.
-        InputError: as `read_metrics`.
-    """
-    metrics: dict[str, BonMetrics] = {}
-    for argument in arguments:
-        name, _, path = argument.partition("=")
-        if not name or not path:
-            raise UserError(f"--metrics: expected NAME=PATH, found {argument!r}")
-        if name in metrics:
-            raise UserError(f"--metrics: {name!r} is given twice")
-        metrics[name] = read_metrics(path)
+    metrics = {name: read_document(path, BonMetrics) for name, path in files.items()}
     for what in ("num_candidates", "aggregations"):
         (first, expected), *others = ((n, getattr(m, what)) for n, m in metrics.items())
         for name, found in others:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from evpv_prm.metrics.bon_file import BonMetrics, Estimate, Interval, Rates, Summary, summaries
+from evpv_prm.metrics.bon_file import BonMetrics, Estimate, Rates, Summary, summaries
+from evpv_prm.metrics.metrics_file import Interval
 
 
 def tidy_frame(metrics: Mapping[str, BonMetrics]) -> pd.DataFrame:

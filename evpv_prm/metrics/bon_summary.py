@@ -17,12 +17,11 @@ from evpv_prm.metrics.best_of_n import (
     majority_vote,
     pass_at_k,
 )
-from evpv_prm.metrics.bon_file import OVERALL, BonMetrics, Scores, Summary
+from evpv_prm.metrics.bon_file import BonMetrics, Scores, Summary
 from evpv_prm.metrics.bootstrap import percentile_interval, resample_sums
+from evpv_prm.metrics.metrics_file import OVERALL, rounded
 
 SCORES: tuple[Scores, ...] = get_args(Scores)
-
-_DECIMALS = 10  # the digits after these depend on the machine's order of summation
 
 _Path = tuple[str, ...]
 """Where a number stands in a `Summary`."""
@@ -174,7 +173,7 @@ def _summary(
 
 
 def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), _DECIMALS) + 0.0  # no negative zero
+    return None if np.isnan(value) else rounded(value)
 
 
 def _place(tree: dict[str, Any], path: _Path, value: Any) -> None:

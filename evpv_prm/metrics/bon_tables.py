@@ -7,14 +7,14 @@ from functools import partial
 
 from evpv_prm.metrics.bon_file import (
     MACRO_AVERAGE,
-    OVERALL,
     BonMetrics,
     Estimate,
     Scores,
     Summary,
     summaries,
 )
-from evpv_prm.metrics.rendering import Table
+from evpv_prm.metrics.metrics_file import OVERALL
+from evpv_prm.metrics.rendering import Table, gain_with_interval, percent
 
 BENCHMARK_LABELS = {OVERALL: "All questions pooled", MACRO_AVERAGE: "Mean of benchmarks"}
 AGGREGATION_LABELS = {
@@ -24,8 +24,6 @@ AGGREGATION_LABELS = {
     "geometric_mean": "Geometric",
     "first_error_position": "First error",
 }
-
-_MISSING = "–"
 
 _Text = Callable[[Summary], str]
 """What a column shows of a summary."""
@@ -73,9 +71,9 @@ def best_of_n_tables(metrics: Mapping[str, BonMetrics]) -> list[Table]:
                 "Failures": lambda s: str(sum(s.failures.values())),
                 "Candidates": lambda s: str(s.n_candidates),
                 "Unscored": lambda s: str(s.n_unscored_candidates["gated"]),
-                "Random (Pass@1)": lambda s: _percent(s.random_choice),
-                f"Majority vote@{n}": lambda s: _percent(s.majority_vote[k]),
-                f"Pass@{n}": lambda s: _percent(s.pass_at_k[k]),
+                "Random (Pass@1)": lambda s: percent(s.random_choice),
+                f"Majority vote@{n}": lambda s: percent(s.majority_vote[k]),
+                f"Pass@{n}": lambda s: percent(s.pass_at_k[k]),
             },
             [*_definitions(first), *_failure_notes(metrics)],
         ),
@@ -83,8 +81,8 @@ def best_of_n_tables(metrics: Mapping[str, BonMetrics]) -> list[Table]:
             f"BoN@{n} accuracy (%), gated scores (raw scores in parentheses)",
             by_aggregation(
                 lambda s, name: (
-                    f"{_percent(s.bon_at_k['gated'][name][k])}"
-                    f" ({_percent(s.bon_at_k['raw'][name][k])})"
+                    f"{percent(s.bon_at_k['gated'][name][k])}"
+                    f" ({percent(s.bon_at_k['raw'][name][k])})"
                 )
             ),
             [f"Aggregations: {', '.join(n.replace('_', ' ') for n in first.aggregations)}."],
@@ -129,19 +127,5 @@ def _failure_notes(metrics: Mapping[str, BonMetrics]) -> Iterator[str]:
             yield f"Failures{f' of {policy}' if policy else ''} by reason. {'; '.join(parts)}."
 
 
-def _percent(rate: float | None) -> str:
-    return _MISSING if rate is None else f"{100 * rate:.1f}"
-
-
 def _points(gain: Estimate) -> str:
-    if gain.estimate is None or gain.ci95 is None:
-        return _MISSING
-    low, high = gain.ci95
-    estimate = _difference(gain.estimate)
-    sign = "" if estimate.startswith("−") or estimate == "0.0" else "+"
-    return f"{sign}{estimate} [{_difference(low)}, {_difference(high)}]"
-
-
-def _difference(fraction: float) -> str:
-    text = f"{100 * fraction:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "−")
+    return gain_with_interval(gain.estimate, gain.ci95)

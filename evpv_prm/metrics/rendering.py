@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evpv_prm.metrics.metrics_file import Interval
+
 _LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -20,6 +22,10 @@ _LATEX_ESCAPES = {
 }
 
 
+MISSING = "–"
+"""What stands where there is no number."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of texts with its title and the notes under it.
@@ -32,6 +38,42 @@ class Table:
     rows: Sequence[Sequence[str]]
     labels: int
     notes: Sequence[str] = ()
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction in percent with one decimal."""
+    return MISSING if fraction is None else f"{100 * fraction:.1f}"
+
+
+def probability(value: float | None) -> str:
+    """Return a p-value with three decimals."""
+    if value is None:
+        return MISSING
+    return f"{value:.3f}" if value >= 0.001 else "<0.001"
+
+
+def difference(fraction: float) -> str:
+    """Return a difference of fractions in percentage points with one decimal."""
+    text = f"{100 * fraction:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", "−")
+
+
+def with_interval(fraction: float | None, interval: Interval | None) -> str:
+    """Return a fraction in percent with its interval."""
+    if fraction is None or interval is None:
+        return MISSING
+    low, high = interval
+    return f"{percent(fraction)} [{percent(low)}, {percent(high)}]"
+
+
+def gain_with_interval(fraction: float | None, interval: Interval | None) -> str:
+    """Return a signed difference of fractions in percentage points with its interval."""
+    if fraction is None or interval is None:
+        return MISSING
+    low, high = interval
+    estimate = difference(fraction)
+    sign = "" if estimate.startswith("−") or estimate == "0.0" else "+"
+    return f"{sign}{estimate} [{difference(low)}, {difference(high)}]"
 
 
 def to_markdown(tables: Sequence[Table], note: str | None = None) -> str:

@@ -12,6 +12,7 @@ import hashlib
 from pathlib import Path
 
 from evpv_prm.prompts.form import Prompt
+from evpv_prm.prompts.intervention import SOLVE, solve
 from evpv_prm.prompts.policy import POLICY, policy
 from evpv_prm.prompts.teacher import (
     CATEGORIES,
@@ -41,6 +42,7 @@ __all__ = [
     "JUDGE",
     "POLICY",
     "P_SCORES",
+    "SOLVE",
     "SUBCATEGORIES",
     "VERDICTS",
     "VERSION",
@@ -55,6 +57,7 @@ __all__ = [
     "noise",
     "policy",
     "premises",
+    "solve",
     "teacher_describe",
     "teacher_steps",
 ]

@@ -145,8 +145,8 @@ def teacher_steps(
     return images_first(1, body, json_schema=schema)
 
 
-def noise(description: str, *, max_errors: int) -> Prompt:
-    """Ask the teacher for a description of one image with up to `max_errors` mistakes."""
+def noise(description: str, images: int = 1, *, max_errors: int, min_errors: int = 1) -> Prompt:
+    """Ask the teacher for a description of images with `min_errors` to `max_errors` mistakes."""
     longest = 2 * len(description) + 200
     error = json_object(
         kind={"enum": list(CORRUPTIONS)},
@@ -154,10 +154,11 @@ def noise(description: str, *, max_errors: int) -> Prompt:
         replacement=json_string(longest),
     )
     schema = json_object(
-        errors=json_array(error, 1, max_errors), image_description=json_string(longest)
+        errors=json_array(error, min_errors, max_errors), image_description=json_string(longest)
     )
-    body = f"{NOISE}\n\nMake no more than {max_errors}.\n\nDescription:\n{description}"
-    return images_first(1, body, json_schema=schema)
+    number = f"{min_errors} to {max_errors}" if min_errors > 1 else f"no more than {max_errors}"
+    body = f"{NOISE}\n\nMake {number}.\n\nDescription:\n{description}"
+    return images_first(images, body, json_schema=schema)
 
 
 def describe_freely() -> Prompt:

@@ -73,6 +73,21 @@ def test_the_demo_runs_to_its_tables_and_figures(
         assert all(len(row["step_predict"]) == len(row["response"]["steps"]) for row in judged)
         assert all((row["structured_vision"] is not None) == (mode == "caption") for row in judged)
 
+    answered = [
+        json.loads(line)
+        for path in (results / "intervention/judged").rglob("*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    assert len(answered) == 2
+    judged = [
+        outcome["prm_eval"]
+        for row in answered
+        for outcome in row["perception_intervention_exps"].values()
+        if "prm_eval" in outcome
+    ]
+    assert judged
+    assert all(len(e["step_scores"]) == len(e["steps"]) > 0 for e in judged)
+
     note = experiment["diagrams"]["note"]  # type: ignore[index]
     assert note in (results / "tables/best_of_n.md").read_text()
     figures = ("bon_curves", "training_curves", "error_categories")

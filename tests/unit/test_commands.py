@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from evpv_prm import cli, evpv_prm_inference, policy_inference, step_verifier
+from evpv_prm import (
+    cli,
+    constraint_corruption_ablation,
+    evpv_prm_inference,
+    perception_intervention,
+    policy_inference,
+    step_verifier,
+    vpbench_ablation_runner,
+)
 from evpv_prm.engine.base import Failure, Reply
 from evpv_prm.engine.command import check_failures, progress
 from evpv_prm.errors import UserError
@@ -22,6 +30,9 @@ STAGES: dict[ModuleType, str] = {
     policy_inference: "--questions",
     evpv_prm_inference: "--candidates",
     step_verifier: "--benchmark",
+    constraint_corruption_ablation: "--benchmark",
+    vpbench_ablation_runner: "--configuration=baseline --benchmark",
+    perception_intervention: "--questions",
 }
 every_stage = pytest.mark.parametrize(
     "stage", STAGES, ids=lambda stage: stage.__name__.split(".")[1]
@@ -45,7 +56,7 @@ def command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
         if content is not None:
             path.write_text(content)
         arguments = [
-            STAGES[stage], str(path), "--images", str(tmp_path / "images"), "--output",
+            *STAGES[stage].split(), str(path), "--images", str(tmp_path / "images"), "--output",
             str(tmp_path / "out.jsonl"), "--store", str(tmp_path / "store"),
             *(words or ("--model", "org/name")),
         ]  # fmt: skip
@@ -130,6 +141,14 @@ def test_an_engine_that_cannot_be_asked_is_one_line(
 
 
 @every_stage
+def test_with_stored_replies_alone_nobody_is_asked(stage: ModuleType, command: Command) -> None:
+    model = ["--model=m", "--backend=api", "--base-url=http://127.0.0.1:9/v1", "--api-attempts=1"]
+    status, shown = command(stage, lines(GOOD), *model, "--stored-only")
+    assert status == 1
+    assert "failed, more than --max-failures" in shown[-1]
+
+
+@every_stage
 @pytest.mark.parametrize("kind", ["file", "empty folder"])
 def test_what_is_no_checkpoint_is_one_line(
     stage: ModuleType, kind: str, command: Command, tmp_path: Path
@@ -173,7 +192,7 @@ def test_a_bad_flag_is_named(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = [STAGES[stage], "q", "--images=i", "--output=o", "--model=m", word]
+    arguments = [*STAGES[stage].split(), "q", "--images=i", "--output=o", "--model=m", word]
     with pytest.raises(SystemExit) as caught:
         stage.main(arguments)
     assert caught.value.code == 2
@@ -197,8 +216,8 @@ def test_help_names_every_flag_and_default(
 
 @every_stage
 def test_a_command_from_the_shell(stage: ModuleType, tmp_path: Path) -> None:
-    words = [STAGES[stage], str(tmp_path / "no.jsonl"), "--images", str(tmp_path), "--output",
-             str(tmp_path / "out.jsonl"), "--model=m"]  # fmt: skip
+    words = [*STAGES[stage].split(), str(tmp_path / "no.jsonl"), "--images", str(tmp_path),
+             "--output", str(tmp_path / "out.jsonl"), "--model=m"]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", stage.__name__, *words], capture_output=True, text=True, check=False
     )

@@ -13,7 +13,8 @@ import pytest
 
 from evpv_prm.cli import run
 from evpv_prm.compute_bon_metrics import main
-from evpv_prm.metrics.bon_file import read_metrics
+from evpv_prm.jsonl import read_document
+from evpv_prm.metrics.bon_file import BonMetrics
 from evpv_prm.reward import gate
 
 
@@ -211,7 +212,7 @@ def test_aggregations_are_chosen(tmp_path, compute):
 
     assert metrics["aggregations"] == ["streak_score"]
     assert list(metrics["datasources"]["X"]["gate_gain"]) == ["streak_score"]
-    assert read_metrics(tmp_path / "out" / "m.json").aggregations == ["streak_score"]
+    assert read_document(tmp_path / "out" / "m.json", BonMetrics).aggregations == ["streak_score"]
 
 
 def test_bon_never_exceeds_pass(compute):

@@ -108,6 +108,18 @@ def test_every_key_is_explained() -> None:
             {"step_level": {"judging": {"block_size": 6}}},
             ["step_level.judging.block_size", "6", "less than or equal to 5"],
         ),
+        (
+            {"intervention": {"describing": {"min_errors": 4, "max_errors": 3}}},
+            ["intervention.describing", "min_errors (4)", "max_errors (3)"],
+        ),
+        (
+            {"intervention": {"policies": ["other"]}},
+            ["intervention.policies", "'other'", "InternVL2.5-8B"],
+        ),
+        (
+            {"intervention": {"benchmarks": ["other"]}},
+            ["intervention.benchmarks", "'other'", "MathVista"],
+        ),
         ({"benchmarks": {}}, ["benchmarks", "at least 1"]),
         ({"benchmarks": {"A": {"questions": "q"}}}, ["benchmarks.A.images", "required"]),
         ({"benchmarks": {"a/b": {"questions": "q", "images": "i"}}}, ["a/b", "pattern"]),
@@ -169,6 +181,26 @@ def test_the_step_level_experiments_can_be_left_out() -> None:
     assert usual is not None
     judging = usual.judging.model_copy(update={"block_size": 5})
     assert changed == usual.model_copy(update={"judging": judging})
+
+
+def test_the_intervention_can_be_left_out() -> None:
+    assert load_config({"intervention": None}).intervention is None
+    changed = load_config({"intervention": {"describing": {"noise_by": "teacher"}}}).intervention
+    usual = Config().intervention
+    assert changed is not None
+    assert usual is not None
+    describing = usual.describing.model_copy(update={"noise_by": "teacher"})
+    assert changed == usual.model_copy(update={"describing": describing})
+
+
+def test_the_default_intervention_is_that_of_the_reference() -> None:
+    intervention = Config().intervention
+    assert intervention is not None
+    solver, oracle = intervention.solving.solver, intervention.describing.oracle
+    assert solver.model_dump() == {"temperature": 0.2, "top_p": 0.9, "max_tokens": 2048}
+    assert oracle.model_dump() == {"temperature": 0.2, "top_p": 0.95, "max_tokens": 2048}
+    assert intervention.judging.judge.max_tokens == 128
+    assert intervention.judging.history_steps == 12
 
 
 def test_default_step_judging_is_that_of_the_reference() -> None:

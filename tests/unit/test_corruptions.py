@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +11,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evpv_prm.data.corruptions import COUNTS, OPPOSITES, Corruption, corrupt, parse_noise
+from evpv_prm.data.corruptions import (
+    COUNTS,
+    OPPOSITES,
+    Corruption,
+    corrupt,
+    corrupt_throughout,
+    parse_noise,
+)
 from evpv_prm.engine.base import Failure
 
 WORDS = st.sampled_from(
@@ -41,6 +49,42 @@ def test_a_corruption_is_never_a_no_op(text: str, key: str, seed: int, most: int
     gone = "".join(error.original for error in found.errors)
     new = "".join(error.replacement for error in found.errors)
     assert Counter(text + new) == Counter(found.text + gone), "the rest stays as it is"
+
+
+@given(TEXTS, st.text(max_size=5), st.integers(1, 5), st.integers(1, 5))
+def test_an_error_can_be_made_wherever_its_word_stands(
+    text: str, key: str, least: int, more: int
+) -> None:
+    plain = corrupt(text, key, 0, least + more, least)
+    found = corrupt_throughout(text, key, 0, least + more, least)
+    assert (found is None) == (plain is None)
+    if found is None or plain is None:
+        return
+    assert found.text != text
+    assert set(found.errors) <= set(plain.errors)
+    originals = [(error.kind, error.original) for error in found.errors]
+    assert set(originals) == {(error.kind, error.original) for error in plain.errors}
+    assert len(set(originals)) == len(originals)
+
+
+def test_a_description_with_errors_does_not_contradict_itself() -> None:
+    text = "AB is 6 and CD is 6.5.\nKey facts:\n- AB = 6\n- CD = 6.5"
+    for number in range(50):
+        found = corrupt_throughout(text, str(number), 0, 2, 2)
+        assert found is not None
+        caption, _, facts = found.text.partition("\nKey facts:\n")
+        said = re.fullmatch(r"(\S+) is (\S+) and (\S+) is (\S+)\.", caption)
+        assert said is not None
+        assert facts == f"- {said[1]} = {said[2]}\n- {said[3]} = {said[4]}"
+
+
+@given(TEXTS, st.integers(1, 5))
+def test_there_are_as_many_errors_as_are_asked_for_if_there_can_be(text: str, least: int) -> None:
+    most = corrupt(text, "", 0, 99, 99)
+    found = corrupt(text, "", 0, least, least)
+    assert (found is None) == (most is None)
+    if found and most:
+        assert len(found.errors) == min(least, len(most.errors))
 
 
 def test_every_kind_is_made_and_recorded() -> None:

@@ -16,15 +16,21 @@ from typing import Any
 import pytest
 import requests
 
-from evpv_prm import build_dpo_data, build_step_judge_sft_data, build_vision_sft_data
+from evpv_prm import (
+    build_dpo_data,
+    build_step_judge_sft_data,
+    build_vision_sft_data,
+    perception_intervention,
+)
 from evpv_prm import merge_vision_descriptions as merging
 from evpv_prm.data import pairs
 from evpv_prm.data.visualprm import SolutionProcess, find_annotations, read_process
-from evpv_prm.diagrams import make_visualprm, with_teacher
+from evpv_prm.diagrams import make_visualprm, make_world, with_teacher
 from evpv_prm.diagrams.teacher import load_teacher
 from evpv_prm.diagrams.teacher_server import TeacherServer
 from evpv_prm.diagrams.visualprm import FILES, make_subjects
 from evpv_prm.jsonl import read_rows
+from evpv_prm.records import Caption
 from tests.teacher import command, rows
 
 QUESTIONS = 7
@@ -227,6 +233,43 @@ def test_broken_replies_are_asked_for_again(
     )
 
 
+@pytest.fixture
+def world_teacher(tmp_path: Path) -> Iterator[tuple[TeacherServer, Path]]:
+    """A server that knows the benchmarks' questions, and their folder."""
+    words = ("--output", tmp_path / "world", "--questions-per-datasource", 3, "--seed", 2)
+    assert command(make_world.main, *words) == 0
+    facts = tmp_path / "world/facts.jsonl"
+    server = TeacherServer(0, load_teacher(facts, 0.0, seed=1), latency_s=0)
+    with server.running():
+        yield server, tmp_path / "world"
+
+
+@pytest.mark.parametrize("file", ["benchmarks.jsonl", "mmmu.jsonl"])
+def test_the_teacher_of_the_benchmarks_describes_and_errs(
+    world_teacher: tuple[TeacherServer, Path], file: str, tmp_path: Path
+) -> None:
+    server, world = world_teacher
+    words = [
+        *("--stage", "describe", "--questions", world / file, "--images", world / "images"),
+        *("--output", tmp_path / "out.jsonl", "--noise-by", "teacher"),
+        *("--min-errors", "2", "--max-errors", "3", "--max-failures", "0"),
+        *("--store", tmp_path / "store", "--backend", "api", "--model", "m"),
+        *("--base-url", f"{server.address}/v1"),
+    ]
+    assert command(perception_intervention.main, *words) == 0
+    facts = {row["question"]: row for row in rows(world / "facts.jsonl")}
+    described = rows(tmp_path / "out.jsonl")
+    assert described
+    for row in described:
+        meta, truth = row["perception_intervention_meta"], facts[row["question"]]
+        oracle = meta["oracle_description"]
+        assert oracle["key_facts"] == [fact["statement"] for fact in truth["facts"]]
+        assert all(fact in oracle["caption"] for fact in oracle["key_facts"])
+        assert len(meta["noisy_description"]["errors"]) == 2
+        right = Caption.model_validate(oracle).to_text()
+        assert meta["noisy_description"]["text"] != right
+
+
 def ask(teacher: TeacherServer, body: Mapping[str, Any], stage: str) -> requests.Response:
     session = requests.Session()
     session.trust_env = False
@@ -237,10 +280,10 @@ def ask(teacher: TeacherServer, body: Mapping[str, Any], stage: str) -> requests
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ([{"type": "text", "text": "Question: ?"}], "expected messages with one picture"),
+        ([{"type": "image_url"}], "expected messages with pictures"),
         (
             [{"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}],
-            "this picture is not known",
+            "these pictures are not known",
         ),
     ],
 )
@@ -273,7 +316,7 @@ def test_the_command_reaches_the_teacher_at_a_fixed_address(tree: Path) -> None:
         beside(tree, sys.executable, "-c", CLIENT), capture_output=True, text=True, check=False
     )
     assert done.returncode == 7, done.stderr
-    assert done.stdout.startswith("400 expected messages with one picture")
+    assert done.stdout.startswith("400 these pictures are not known")
 
 
 def test_a_stopped_command_leaves_nothing_behind(tree: Path, tmp_path: Path) -> None:

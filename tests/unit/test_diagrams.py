@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections import Counter
@@ -133,6 +134,10 @@ def test_truth_is_written_for_every_question(tmp_path):
         assert used[-1] is None
         for fact in row["facts"]:
             assert fact["image"] in row["image"]
+            assert fact["statement"] in row["description"]
+        images = row["image"] if isinstance(row["image"], list) else [row["image"]]
+        contents = [(tmp_path / "images" / image).read_bytes() for image in images]
+        assert row["image_sha256"] == [hashlib.sha256(c).hexdigest() for c in contents]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)

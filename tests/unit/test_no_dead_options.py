@@ -29,7 +29,14 @@ from evpv_prm.config import (
     VllmOptions,
 )
 from evpv_prm.config_data import DataSet, DatasetDownload, ModelDownload, PairExtraction
-from evpv_prm.config_step_level import StepGate, StepJudging, StepLevel
+from evpv_prm.config_intervention import Describing, Intervention, SolutionJudging, Solving
+from evpv_prm.config_step_level import (
+    AblationSuite,
+    ConstraintCorruption,
+    StepGate,
+    StepJudging,
+    StepLevel,
+)
 from evpv_prm.config_teacher import (
     Preferences,
     TeacherData,
@@ -155,6 +162,11 @@ def other_value(section: BaseModel, path: tuple[str, ...], value: Any) -> BaseMo
         StepJudgeSft(),
         StepJudging(),
         StepGate(),
+        ConstraintCorruption(),
+        AblationSuite(),
+        Describing(),
+        Solving(),
+        SolutionJudging(),
     ],
     ids=lambda section: type(section).__name__,
 )
@@ -179,7 +191,8 @@ def test_rules_use_every_section(name: str) -> None:
         ("data_set", DataSet.model_fields),
         ("teacher_data", TeacherData.model_fields),
         ("training", Trainings.model_fields),
-        ("step_level", StepLevel.model_fields.keys() - {"bootstrap_samples"}),
+        ("step_level", StepLevel.model_fields),
+        ("intervention", Intervention.model_fields),
     ],
 )
 def test_rules_use_every_key_of_a_section(section: str, names: Collection[str]) -> None:

@@ -63,7 +63,20 @@ def premises(steps: Sequence[str], images: int = 1, question: str = "Q?") -> Pro
     return prompts.premises(question, steps, images, max_characters=30)
 
 
-ALL = [policy("Q?", 1), describe(), audit(), judge(["s"]), caption(), premises(["s"])]
+def solve(description: str | None = None, shown: bool = True, **options: Any) -> Prompt:
+    form = {"question": "Q?", "images": 1, "max_characters": 30} | options
+    return prompts.solve(description=description, show_images=shown, **form)
+
+
+ALL = [
+    policy("Q?", 1),
+    describe(),
+    audit(),
+    judge(["s"]),
+    caption(),
+    premises(["s"]),
+    solve(),
+]
 
 
 # What replies look like
@@ -196,6 +209,38 @@ def test_no_marker_is_left(question: str, images: int) -> None:
     for prompt in (policy(question, images), describe(question, images)):
         assert "<image" not in flat(prompt).lower()
     assert "<image" not in flat(judge(["s"], images=images, question=question)).lower()
+
+
+@given(texts, st.none() | texts, counts, st.booleans())
+def test_the_solver_is_given_the_same_but_for_images_and_description(
+    question: str, description: str | None, images: int, shown: bool
+) -> None:
+    prompt = solve(description, shown, question=question, images=images)
+    plain = flat(solve(None, False, question=question, images=images))
+    assert list(prompt.image_order) == (list(range(images)) if shown else [])
+    described = "" if description is None else f"\n\nDescription:\n{description}"
+    assert flat(prompt).endswith(plain + described)
+    assert flat(prompt).count("\0") - question.count("\0") - (description or "").count("\0") == (
+        images if shown else 0
+    )
+
+
+def test_a_solution_has_a_longest_length_and_letters_where_they_are_given() -> None:
+    assert valid(solve(), {"reasoning": "r" * 30, "final": "4"})
+    assert not valid(solve(), {"reasoning": "r" * 31, "final": "4"})
+    assert not valid(solve(), {"reasoning": "r", "final": ""})
+    assert valid(solve(letters=["A", "B"]), {"reasoning": "r", "final": "B"})
+    assert not valid(solve(letters=["A", "B"]), {"reasoning": "r", "final": "C"})
+
+
+def test_the_number_of_mistakes_is_told_and_held_to() -> None:
+    error = {"kind": "number", "original": "1", "replacement": "2"}
+    few, several = (prompts.noise("1", 2, max_errors=3, min_errors=n) for n in (1, 2))
+    assert "Make no more than 3." in flat(few)
+    assert "Make 2 to 3." in flat(several)
+    assert list(several.image_order) == [0, 1]
+    assert valid(few, {"errors": [error], "image_description": "2"})
+    assert not valid(several, {"errors": [error], "image_description": "2"})
 
 
 # What prompts share

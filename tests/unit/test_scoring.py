@@ -21,10 +21,9 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.records import CandidateRecord
 from evpv_prm.section import Decoding
 from tests.scripted import ScriptedEngine
-from tests.stages import draw, prompt_of, rows_of, run_stage, stored
+from tests.stages import draw, failing, prompt_of, rows_of, run_stage, stored
 
 SEED = 11
-Answer = Callable[[Request], Result]
 
 
 def candidate(*steps: tuple[str, str | None], answer: str = "A") -> dict[str, Any]:
@@ -49,24 +48,6 @@ def answer(request: Request) -> Result:
     steps = text.rpartition("Steps:\n")[2].rpartition("\n\nIs step")[0]
     verdict = "-1" if "bad" in steps.rpartition("\nStep ")[2] else "1"
     return Reply(verdict, [{"1": math.log(0.75), "-": math.log(0.25)}])
-
-
-def failing(stage_name: str, when: str, result: Result) -> Answer:
-    """The verifier above, but for the requests of one stage whose text holds `when`."""
-
-    def respond(request: Request) -> Result:
-        if request.stage == stage_name and when in prompt_of(request):
-            return result
-        return answer(request)
-
-    return respond
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    draw(tmp_path / "images/a.png", "white")
-    draw(tmp_path / "images/b.png", "black")
-    return tmp_path / "images"
 
 
 def score(
@@ -287,7 +268,7 @@ def test_a_failed_description_fails_the_question_alone(
 ) -> None:
     """Regression: the text of an error was used as the picture's description."""
     rows = [record("p", vlmresponse1=THREE, vlmresponse2=THREE), record("q", vlmresponse1=THREE)]
-    engine = ScriptedEngine(failing("describe", "Question p?", result))
+    engine = ScriptedEngine(failing(answer, "describe", "Question p?", result))
     failed, good = score(rows, images, engine)
     assert len([r for r in engine.answered if "Question p?" in prompt_of(r)]) == 1
     for evaluation in evaluations(failed):
@@ -317,7 +298,7 @@ def test_a_failed_audit_is_no_reliability_of_zero(result: Result, kind: str, ima
     row = record(
         vlmresponse1=candidate(("one", "bent"), ("two", None), ("bad", "f")), vlmresponse2=THREE
     )
-    engine = ScriptedEngine(failing("audit", "bent", result))
+    engine = ScriptedEngine(failing(answer, "audit", "bent", result))
     failed, good = evaluations(score([row], images, engine)[0])
     assert failed["failures"] == [f"audit:{kind}"]
     assert failed["local_p_score"] is None
@@ -340,7 +321,7 @@ def test_a_failed_audit_is_no_reliability_of_zero(result: Result, kind: str, ima
 def test_a_failed_judgement_is_no_label(result: Result, kind: str, images: Path) -> None:
     """Regression: replies that were no verdict became right or wrong steps."""
     row = record(vlmresponse1=THREE, vlmresponse2=candidate(("other", "f"), ("more", None)))
-    engine = ScriptedEngine(failing("judge", "Step 2: two", result))
+    engine = ScriptedEngine(failing(answer, "judge", "Step 2: two", result))
     row_scored = score([row], images, engine, Scoring(history_steps=0))[0]
     failed, good = evaluations(row_scored)
     assert failed["failures"] == [f"judge[1]:{kind}"]
@@ -491,7 +472,7 @@ def test_an_engine_that_dies_loses_only_what_was_in_flight(
 
 
 def test_failures_are_tried_again_and_only_they(shard: list[dict[str, Any]], images: Path) -> None:
-    engine = ScriptedEngine(failing("judge", "Step 1: s3", Failure("timeout")))
+    engine = ScriptedEngine(failing(answer, "judge", "Step 1: s3", Failure("timeout")))
     assert score(shard, images, engine)[3]["vlmresponse1"]["eval"]["failures"] != []
     retried = ScriptedEngine(answer)
     rows = score(shard, images, retried)
@@ -510,7 +491,7 @@ def test_too_many_failures_are_an_exit_status_and_no_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One of the ten candidates fails; those that the policy could not make do not count."""
-    engine = ScriptedEngine(failing("audit", "- fact 2", Failure("timeout")))
+    engine = ScriptedEngine(failing(answer, "audit", "- fact 2", Failure("timeout")))
     output = tmp_path / "scored.jsonl"
     words = command(images, output, "--max-failures", allowed)
     opened: Callable[[Any], StoredEngine] = lambda _: stored(engine, tmp_path / "s")  # noqa: E731

@@ -21,11 +21,10 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.step_gate import gate_records
 from evpv_prm.step_judging import load_solutions
 from tests.scripted import ScriptedEngine
-from tests.stages import draw, labelled, prompt_of, rows_of, run_stage, stored
+from tests.stages import draw, failing, labelled, prompt_of, rows_of, run_stage, stored
 from tests.unit.test_step_records import REAL_FILE
 
 SEED = 11
-Answer = Callable[[Request], Result]
 STEPS = ("one sees AB", "two adds", "three bad", "four", "five", "six", "seven")
 
 
@@ -51,24 +50,6 @@ def answer(request: Request) -> Result:
             return Reply(json.dumps({"errors_and_hallucinations": [], "p_score": score}))
     verdict = "-1" if "bad" in steps_of(text)[-1] else "1"
     return Reply(verdict, [{"1": math.log(0.75), "-": math.log(0.25)}])
-
-
-def failing(stage_name: str, when: str, result: Result) -> Answer:
-    """The verifier above, but for the requests of one stage whose text holds `when`."""
-
-    def respond(request: Request) -> Result:
-        if request.stage == stage_name and when in prompt_of(request):
-            return result
-        return answer(request)
-
-    return respond
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    draw(tmp_path / "images/a.png", "white")
-    draw(tmp_path / "images/b.png", "black")
-    return tmp_path / "images"
 
 
 def verify(
@@ -254,7 +235,7 @@ def test_judging_again_replaces_what_was_written(images: Path) -> None:
 @pytest.mark.parametrize("minus", "−–—﹣－")
 def test_any_minus_is_a_minus(minus: str, images: Path) -> None:
     """Regression: a typographic minus became a right step."""
-    engine = ScriptedEngine(failing("judge", "", Reply(f"{minus}1")))
+    engine = ScriptedEngine(failing(answer, "judge", "", Reply(f"{minus}1")))
     (row,) = verify([labelled("a")], images, engine)
     assert (row["step_predict"], row["failures"]) == ([-1], [])
 
@@ -270,7 +251,7 @@ def test_any_minus_is_a_minus(minus: str, images: Path) -> None:
 )
 def test_a_failed_judgement_is_no_label(result: Result, kind: str, images: Path) -> None:
     """Regression: replies that were no verdict became right or wrong steps."""
-    engine = ScriptedEngine(failing("judge", "Is step 2 right?", result))
+    engine = ScriptedEngine(failing(answer, "judge", "Is step 2 right?", result))
     (row,) = verify([labelled("a", "b", "bad")], images, engine)
     assert row["step_predict"] == [1, None, -1]
     assert row["step_probabilities"][1] is None
@@ -291,7 +272,7 @@ def test_a_record_whose_caption_failed_is_not_judged(
 ) -> None:
     """Regression: a placeholder stood in for the caption, and the record was judged with it."""
     rows = [labelled("a", "b"), labelled("c", question="Other?")]
-    engine = ScriptedEngine(failing("caption", "Q?", result))
+    engine = ScriptedEngine(failing(answer, "caption", "Q?", result))
     failed, good = verify(rows, images, engine)
     assert stages(engine) == ["caption", "caption", "judge"]
     assert failed["failures"] == [f"caption:{kind}"]
@@ -303,7 +284,7 @@ def test_a_record_whose_caption_failed_is_not_judged(
 def test_a_caption_that_is_unsure_of_nothing_is_no_failure(images: Path) -> None:
     """Regression: a text in place of the list of doubts stopped the run."""
     said = {"caption": "c", "key_facts": ["f"], "uncertain": "none"}
-    engine = ScriptedEngine(failing("caption", "", Reply(json.dumps(said))))
+    engine = ScriptedEngine(failing(answer, "caption", "", Reply(json.dumps(said))))
     (row,) = verify([labelled("a")], images, engine)
     assert row["structured_vision"] == {**said, "uncertain": ["none"]}
     assert row["failures"] == []
@@ -410,7 +391,7 @@ def test_a_solution_without_visual_facts_is_not_audited(images: Path) -> None:
 def test_without_facts_no_right_step_has_a_final_score(
     result: Result, kind: str, images: Path
 ) -> None:
-    engine = ScriptedEngine(failing("split", "", result))
+    engine = ScriptedEngine(failing(answer, "split", "", result))
     (gated,) = verify([labelled("one sees", "bad")], images, engine, None, GATE)
     assert gated["failures"] == [f"premises:{kind}"]
     assert gated["visual_dependencies"] is gated["visual_checklist"] is None
@@ -420,7 +401,7 @@ def test_without_facts_no_right_step_has_a_final_score(
 
 
 def test_a_failed_audit_is_no_reliability_of_zero(images: Path) -> None:
-    engine = ScriptedEngine(failing("audit", "", Reply('{"p_score": 2}')))
+    engine = ScriptedEngine(failing(answer, "audit", "", Reply('{"p_score": 2}')))
     (gated,) = verify([labelled("one sees", "two", "bad")], images, engine, None, GATE)
     assert gated["failures"] == ["audit:invalid_p_score"]
     assert gated["local_p_score"] is None
@@ -430,7 +411,7 @@ def test_a_failed_audit_is_no_reliability_of_zero(images: Path) -> None:
 
 def test_a_record_that_was_not_judged_has_no_gate(images: Path) -> None:
     rows = [labelled("one sees"), labelled("one sees", question="Other?"), labelled("x")]
-    engine = ScriptedEngine(failing("caption", "Other?", Failure("timeout")))
+    engine = ScriptedEngine(failing(answer, "caption", "Other?", Failure("timeout")))
     good, failed, also_good = verify(rows, images, engine, None, GATE)
     assert Counter(stages(engine)) == {"caption": 2, "judge": 2, "split": 2, "audit": 1}
     assert failed["failures"] == ["caption:timeout"]
@@ -567,7 +548,7 @@ def test_failures_of_the_gate_are_counted_apart(
     run: Run,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    engine = ScriptedEngine(failing("split", "Q1?", Failure("timeout")))
+    engine = ScriptedEngine(failing(answer, "split", "Q1?", Failure("timeout")))
     found, rows = run(engine, "--gate", "--max-failures", allowed)
     assert (found, rows is None) == (status, bool(status))
     assert ("1 of 4 gates failed" in capsys.readouterr().err) == bool(status)

@@ -343,6 +343,29 @@ def test_the_engine_is_opened_once_for_misses_only_and_closed(tmp_path: Path) ->
     assert segments(store) == before, "a run without misses writes nothing"
 
 
+def test_without_an_engine_only_what_is_stored_is_served(tmp_path: Path) -> None:
+    def flaky(request: Request) -> Result:
+        fine = echo(request)
+        return Failure("timeout", "after 9 s") if fine.text == "B" else fine
+
+    engine = ScriptedEngine(flaky)
+    with StoredEngine(ResponseStore(tmp_path, IDENTITY), lambda: engine) as stored:
+        stored.generate([request("a"), request("b")])
+    store = ResponseStore(tmp_path, IDENTITY)
+    before = segments(store)
+    seen: list[int] = []
+    with StoredEngine(store, None) as stored:
+        found = stored.generate(
+            [request(prompt) for prompt in "abca"], lambda index, _: seen.append(index)
+        )
+    assert found == [echo(request("a")), Failure("timeout"), Failure("not_asked"), found[0]]
+    assert sorted(seen) == [0, 1, 2, 3]
+    assert (stored.statistics.served, stored.statistics.paid) == (1, 0)
+    assert stored.statistics.failed == 2
+    assert segments(store) == before, "such a run writes nothing"
+    assert len(engine.answered) == 2
+
+
 def test_replies_that_another_process_stored_meanwhile_are_served(tmp_path: Path) -> None:
     with StoredEngine(ResponseStore(tmp_path, IDENTITY), never) as waiting:
         with StoredEngine(ResponseStore(tmp_path, IDENTITY), lambda: ScriptedEngine(echo)) as other:

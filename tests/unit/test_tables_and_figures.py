@@ -216,7 +216,7 @@ def test_a_benchmark_without_rates_shows_dashes_and_an_empty_panel(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["{path}"], "--metrics: expected NAME=PATH, found"),
+        (["{path}"], "--metrics: expected NAME=FILE, found"),
         (["a={path}", "a={path}"], "--metrics: 'a' is given twice"),
         (["a={path}", "b={other}"], "--metrics: aggregations of a is ['geometric_mean'], of b"),
         (["a={path}", "b={single}"], "--metrics: num_candidates of a is 2, of b 1"),

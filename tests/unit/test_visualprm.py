@@ -78,7 +78,7 @@ def test_question_of_a_scored_record_without_the_original() -> None:
             {"image": "1.png", "conversations": [{"from": "human"}]},
             "conversations.0: object missing required field `value`",
         ),
-        (conversation(("human", OPENING), ("bot", "+")), "conversations.1.from: invalid enum"),
+        (conversation(("human", OPENING), ("bot", "+")), "conversations.1.from: invalid value"),
         (conversation(), "conversations: expected human and gpt by turns"),
         (conversation(("human", OPENING)), "conversations: expected human and gpt by turns"),
         (conversation(("gpt", "+"), ("human", OPENING)), "expected human and gpt by turns"),

@@ -43,11 +43,19 @@ def answer(call: Call) -> Answer:
             audit = {"errors_and_hallucinations": [], "omissions": [], "p_score": draw % 11 / 10}
             return completion(json.dumps(audit))
         case "caption":
-            return completion(json.dumps({"caption": f"A picture of {name[:8]}.", "key_facts": []}))
+            facts = [f"AB is {draw % 90} cm long.", "CD is longer than AB."]
+            words = {"caption": f"A picture of {name[:8]}.", "key_facts": facts}
+            return completion(json.dumps(words))
+        case "teacher_describe":
+            said = {"caption": f"A picture of {name[:8]}, 3 by 4.", "key_facts": []}
+            return completion(json.dumps(said))
+        case "solve":
+            reasoning = f"Step 1: Look at {name[:8]}.\nStep 2: It is 3.14."
+            return completion(json.dumps({"reasoning": reasoning, "final": "ABC"[draw % 3]}))
         case "split":
             count = call.prompt.count("\nStep ")
-            facts = [f"Fact {name[n]}." if draw >> n & 1 else None for n in range(count)]
-            return completion(json.dumps({"visual_dependencies": facts}))
+            premises = [f"Fact {name[n]}." if draw >> n & 1 else None for n in range(count)]
+            return completion(json.dumps({"visual_dependencies": premises}))
         case "judge":
             return judgement((1 + draw % 99) / 100)
     raise AssertionError(f"unexpected stage {stage(call)}")

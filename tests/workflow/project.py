@@ -24,7 +24,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 SOLUTIONS = "data/visualprocessbench.jsonl"
 BENCHMARKS = {"Letters": "data/letters.jsonl", "Figures": "data/figures.jsonl"}
-TARGETS = ("all", "data", "models", "best_of_n", "step_level", "tables", "figures")
+EXPERIMENTS = ("step_level", "ablations", "gate", "intervention")
+TARGETS = ("all", "data", "models", "best_of_n", *EXPERIMENTS, "tables", "figures")
 CANDIDATES = 3
 CONCURRENCY = 4
 
@@ -149,6 +150,7 @@ class Project:
             candidates={"num_candidates": CANDIDATES},
             best_of_n={"bootstrap_samples": 50},
             step_level=None,
+            intervention=None,
         )
         return project
 

@@ -29,7 +29,33 @@ CHAIN = dict.fromkeys(
     ),
     1,
 )
-STEP_LEVEL = {"split_solutions": 1, "verify_steps": 2 * 8}
+STEP_LEVEL = {
+    "split_solutions": 1,
+    "verify_steps": 2 * 8,
+    "compute_step_metrics": 2,
+    "tabulate_step_level": 1,
+    "plot_step_level": 1,
+    "corrupt_constraints": 8,
+    "summarise_corruption": 1,
+    "tabulate_corruption": 1,
+    "plot_corruption": 1,
+}
+ABLATIONS = {
+    "ask_ablations": 8,
+    "run_ablation": 29,
+    "summarise_ablations": 1,
+    "tabulate_ablations": 1,
+    "plot_ablations": 1,
+}
+GATE = {"compute_gate_metrics": 1, "tabulate_gate": 1, "plot_gate": 1}
+INTERVENTION = {
+    "describe_for_intervention": 6,
+    "answer_under_intervention": 6,
+    "judge_intervention": 6,
+    "compute_intervention_metrics": 1,
+    "tabulate_intervention": 1,
+    "plot_intervention": 1,
+}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
@@ -79,6 +105,9 @@ def test_the_paper(paper: Project) -> None:
         "score_candidates": 3 * 6 * 8,
         "compute_bon_metrics": 3,
         **STEP_LEVEL,
+        **ABLATIONS,
+        **GATE,
+        **INTERVENTION,
         **REPORTS,
     }
 
@@ -107,6 +136,20 @@ def test_the_step_level_experiments_alone(paper: Project) -> None:
     run = paper.run(*words, "--", "step_level")
     assert_clean(run)
     assert run.planned == {"validate_inputs": 1, **STEP_LEVEL}
+    run = paper.run(*words, "--", "ablations")
+    assert_clean(run)
+    assert run.planned == {"validate_inputs": 1, "split_solutions": 1, **ABLATIONS}
+
+
+def test_the_intervention_alone(paper: Project) -> None:
+    words = ("snakemake", "--dry-run", "--config", "verifier={model: owner/verifier}")
+    run = paper.run(*words, "--", "intervention")
+    assert_clean(run)
+    assert run.planned == {"validate_inputs": 1, "prepare_questions": 6, **INTERVENTION}
+    (paper.folder / "mine.yaml").write_text("intervention: null\n")
+    without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
+    assert_clean(without)
+    assert not without.planned.keys() & INTERVENTION.keys()
 
 
 def test_without_the_labelled_solutions(paper: Project) -> None:
@@ -118,7 +161,7 @@ def test_without_the_labelled_solutions(paper: Project) -> None:
     (paper.folder / "mine.yaml").write_text("step_level: null\n")
     without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
     assert_clean(without)
-    assert not without.planned.keys() & STEP_LEVEL.keys()
+    assert not without.planned.keys() & (STEP_LEVEL | ABLATIONS | GATE).keys()
 
 
 def test_the_data_alone(paper: Project) -> None:
@@ -155,5 +198,13 @@ def test_the_demo(clone: Project) -> None:
         "compute_bon_metrics": 1,
         **STEP_LEVEL,
         "verify_steps": 2,
+        "corrupt_constraints": 1,
+        **ABLATIONS,
+        "ask_ablations": 1,
+        **GATE,
+        **INTERVENTION,
+        "describe_for_intervention": 1,
+        "answer_under_intervention": 1,
+        "judge_intervention": 1,
         **REPORTS,
     }

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
+from sklearn.metrics import f1_score
 
 from tests.workflow.model import ModelServer, stages
 from tests.workflow.project import SOLUTIONS, Project, read_rows, write_rows
+
+JUDGED = {"validate_inputs": 1, "split_solutions": 1, "verify_steps": 4}
+REPORTS = {"compute_step_metrics": 2, "tabulate_step_level": 1, "plot_step_level": 1}
+TARGETS = ("validate_inputs", "tabulate_step_level", "plot_step_level")
 
 
 @pytest.fixture
@@ -25,9 +31,9 @@ def judged(project: Project, mode: str) -> list[dict]:
 def test_solutions_are_judged_with_and_without_caption(
     project: Project, server: ModelServer
 ) -> None:
-    run = project.snakemake("step_level")
+    run = project.snakemake(*TARGETS)
     assert run.status == 0, run.output
-    assert run.finished == {"validate_inputs": 1, "split_solutions": 1, "verify_steps": 4}
+    assert run.finished == JUDGED | REPORTS
     caption, direct = judged(project, "caption"), judged(project, "direct")
     written = read_rows(project.folder / SOLUTIONS)
     for rows in (caption, direct):
@@ -44,14 +50,43 @@ def test_solutions_are_judged_with_and_without_caption(
     }
 
     server.reset()
-    assert project.snakemake("step_level").finished == {}
+    assert project.snakemake(*TARGETS).finished == {}
     project.configure(
         step_level={**project.config["step_level"], "judging": {"block_size": 2}, "limit": 4}
     )
-    run = project.snakemake("step_level")
-    assert run.finished == {"validate_inputs": 1, "split_solutions": 1, "verify_steps": 4}
+    run = project.snakemake(*TARGETS)
+    assert run.finished == JUDGED | REPORTS
     assert server.calls == [], "the prompts are the same in blocks"
     assert judged(project, "caption") == caption[:4]
+
+
+def test_tables_and_figures_show_the_judgements(project: Project, server: ModelServer) -> None:
+    for target in ("tables", "figures"):
+        planned = project.snakemake("--dry-run", target).planned
+        assert ("tabulate_step_level" in planned) == (target == "tables")
+        assert ("plot_step_level" in planned) == (target == "figures")
+    run = project.snakemake(*TARGETS)
+    assert run.status == 0, run.output
+    results = project.results("**/*")
+    assert results["figures/step_level.pdf"].startswith(b"%PDF")
+    assert results["figures/step_level.png"].startswith(b"\x89PNG")
+    assert b"caption, then judge" in results["tables/step_level.md"]
+    assert b"caption, then judge" in results["tables/step_level.tex"]
+    rows = list(csv.DictReader(results["tables/step_level.csv"].decode().splitlines()))
+    for mode, system in (("caption", "caption, then judge"), ("direct", "direct")):
+        solutions = judged(project, mode)
+        truth = [label for row in solutions for label in row["response"]["process_correctness"]]
+        verdicts = [verdict for row in solutions for verdict in row["step_predict"]]
+        key = {"system": system, "group": "all", "name": "pooled", "metric": "macro_f1"}
+        (row,) = [row for row in rows if key.items() <= row.items()]
+        assert float(row["estimate"]) == pytest.approx(f1_score(truth, verdicts, average="macro"))
+        assert int(row["n_steps"]) == len(truth) == 10
+
+    server.reset()
+    project.configure(step_level={**project.config["step_level"], "bootstrap_samples": 50})
+    run = project.snakemake(*TARGETS)
+    assert run.finished == REPORTS
+    assert server.calls == []
 
 
 def test_a_bad_solution_stops_the_run_before_it_asks_a_model(
@@ -60,7 +95,7 @@ def test_a_bad_solution_stops_the_run_before_it_asks_a_model(
     rows = read_rows(project.folder / SOLUTIONS)
     rows[2]["response"]["process_correctness"] = [1]
     write_rows(project.folder / SOLUTIONS, rows)
-    run = project.snakemake("step_level")
+    run = project.snakemake(*TARGETS)
     assert run.status == 1
     assert run.finished == {}
     assert server.calls == []

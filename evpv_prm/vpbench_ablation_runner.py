@@ -1,0 +1,122 @@
+"""Judge labelled solutions in one configuration of the ablation suite, or ask for all at once.
+
+With --configuration, writes each record with the verifier's judgements in that configuration, as
+step_verifier does, and its name and settings. With --ask-all, asks for the captions of all
+configurations, then for all their judgements, in one engine start, and writes how many requests
+each has, how many of them differ, and how many were paid; every later --configuration --stored-only
+finds its replies in the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from evpv_prm import cli
+from evpv_prm.ablation_requests import cases, has_failed, judge_cases
+from evpv_prm.ablations import SUITE, find
+from evpv_prm.config_step_level import AblationSuite, StepJudging
+from evpv_prm.data.ablated_records import AblatedRecord
+from evpv_prm.data.step_records import read_step_records
+from evpv_prm.engine.command import add_engine_options, check_failures, open_engine
+from evpv_prm.engine.store import Statistics
+from evpv_prm.jsonl import write_json, write_rows
+from evpv_prm.metrics.ablation_file import Asked, RequestsReport
+from evpv_prm.options import add_options, read_options
+from evpv_prm.step_judging import load_solutions
+
+
+def suite_table() -> str:
+    """Return the suite as a table: name, group, what differs from the baseline, compared with."""
+    rows = [(a.name, a.group, a.differs_in, a.compared_with, ", ".join(a.aliases)) for a in SUITE]
+    return tabulate(rows, ["name", "group", "differs in", "compared with", "also called"])
+
+
+def requests_report(statistics: Statistics, asked: Mapping[str, Asked]) -> RequestsReport:
+    """Return what was asked for."""
+    return RequestsReport(
+        asked=Asked(
+            requests=statistics.requested, distinct=statistics.distinct, paid=statistics.paid
+        ),
+        configurations=dict(asked),
+        engine=dataclasses.asdict(statistics),
+    )
+
+
+def requests_table(report: RequestsReport) -> str:
+    """Return the requests by configuration and in total as a table."""
+    rows = [*report.configurations.items(), ("all together", report.asked)]
+    cells = [(name, asked.requests, asked.distinct, asked.paid) for name, asked in rows]
+    return tabulate(cells, ["configuration", "requests", "distinct", "paid"])
+
+
+class _PrintSuite(argparse.Action):
+    """Print the suite and exit, whatever else is asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(suite_table())
+        parser.exit()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; see the module's text."""
+    arguments = _parser().parse_args(argv)
+    ablations = SUITE if arguments.ask_all else (find(arguments.configuration),)
+    judging = read_options(arguments, StepJudging)
+    suite = read_options(arguments, AblationSuite)
+    seeds = range(arguments.seed, arguments.seed + suite.repetitions)
+
+    solutions = [
+        solution
+        for file in arguments.benchmark
+        for solution in load_solutions(read_step_records(file), arguments.images)
+    ]
+    with open_engine(arguments) as engine:
+        records, asked = judge_cases(cases(solutions, ablations, seeds), engine, judging)
+    report = requests_report(engine.statistics, asked)
+    print(requests_table(report))
+    status = _check_failures(records, arguments.max_failures)
+    if status == 0 and arguments.ask_all:
+        write_json(arguments.output, report.model_dump(mode="json"))
+    elif status == 0:
+        write_rows(arguments.output, (record.to_row() for record in records))
+    return status
+
+
+def _check_failures(records: Iterable[AblatedRecord], allowed: float) -> int:
+    """Return the exit status; a configuration cannot hide its failures among the other ones."""
+    failed: defaultdict[str, list[bool]] = defaultdict(list)
+    for record in records:
+        failed[record.ablation_name].append(has_failed(record))
+    return max(
+        check_failures(sum(found), len(found), allowed, f"solutions of {name}")
+        for name, found in failed.items()
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__, "vpbench_ablation_runner")
+    parser.add_argument(
+        "--benchmark", type=Path, nargs="+", required=True, metavar="V.jsonl",
+        help="JSONL files of labelled solutions, in the order of the output",
+    )  # fmt: skip
+    parser.add_argument("--images", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--output", type=Path, required=True, help="file to write: JSONL, or JSON")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--configuration", metavar="NAME", help="the configuration to judge in")
+    what.add_argument("--ask-all", action="store_true", help="ask for all configurations")
+    what.add_argument("--list", action=_PrintSuite, nargs=0, help="print the suite and exit")
+    add_options(parser, AblationSuite)
+    add_options(parser, StepJudging)
+    add_engine_options(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,157 @@
+# Ablations: the steps of labelled solutions, judged again with one thing changed.
+# Takes results/step_level/solutions/SHARD.jsonl and the verifier; gives
+# results/ablations/CONFIGURATION.jsonl, their metrics, a table and a figure.
+
+
+wildcard_constraints:
+    configuration="|".join(map(re.escape, ABLATION_NAMES)),
+
+
+# All configurations are asked together, so that a shard starts the model once; what they say is
+# then read from the store, one job a configuration.
+rule ask_ablations:
+    input:
+        solutions=f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl",
+        model=model_files(CONFIG, CONFIG.verifier),
+    output:
+        f"{RESULTS}/ablations/requests/{{scatteritem}}.json",
+    log:
+        f"{RESULTS}/logs/ask_ablations/{{scatteritem}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ask_ablations/{{scatteritem}}.tsv"
+    conda:
+        "../envs/models.yaml"
+    threads: 8
+    resources:
+        checked_inputs=1,
+        gpu=gpus(CONFIG.verifier),
+        mem_mb=32000,
+        runtime=1440,
+    params:
+        images=CONFIG.step_level.images,
+        options=render_options(CONFIG.step_level.judging),
+        suite=render_options(CONFIG.step_level.ablations),
+        engine=engine_flags(CONFIG.verifier),
+        store=f"{RESULTS}/store",
+        code=code_digest("vpbench_ablation_runner", "engine.vllm", "engine.api"),
+    message:
+        "Ask for all ablations, shard {wildcards.scatteritem}"
+    shell:
+        "python -m evpv_prm.vpbench_ablation_runner --ask-all --benchmark {input.solutions:q}"
+        " --images {params.images:q} --output {output:q} --store {params.store:q}"
+        " {params.options:q} {params.suite:q} {params.engine:q} > {log:q} 2>&1"
+
+
+rule run_ablation:
+    input:
+        solutions=gather.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl"),
+        requests=gather.shards(rules.ask_ablations.output),
+        model=model_files(CONFIG, CONFIG.verifier),
+    output:
+        f"{RESULTS}/ablations/{{configuration}}.jsonl",
+    log:
+        f"{RESULTS}/logs/run_ablation/{{configuration}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/run_ablation/{{configuration}}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        images=CONFIG.step_level.images,
+        options=render_options(CONFIG.step_level.judging),
+        suite=render_options(CONFIG.step_level.ablations),
+        engine=engine_flags(CONFIG.verifier),
+        store=f"{RESULTS}/store",
+        code=code_digest("vpbench_ablation_runner"),
+    message:
+        "Judge labelled solutions in configuration {wildcards.configuration}"
+    shell:
+        "python -m evpv_prm.vpbench_ablation_runner --configuration {wildcards.configuration}"
+        " --stored-only --benchmark {input.solutions:q} --images {params.images:q}"
+        " --output {output:q} --store {params.store:q}"
+        " {params.options:q} {params.suite:q} {params.engine:q} > {log:q} 2>&1"
+
+
+rule summarise_ablations:
+    input:
+        predictions=expand(rules.run_ablation.output, configuration=ABLATION_NAMES),
+        requests=rules.run_ablation.input.requests,
+    output:
+        f"{RESULTS}/metrics/ablations.json",
+    log:
+        f"{RESULTS}/logs/summarise_ablations.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise_ablations.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        samples=CONFIG.step_level.bootstrap_samples,
+        seed=CONFIG.seed,
+        code=code_digest("summarise_ablations"),
+    message:
+        "Compare the ablations"
+    shell:
+        "python -m evpv_prm.summarise_ablations --predictions {input.predictions:q}"
+        " --requests {input.requests:q} --output {output:q}"
+        " --bootstrap-samples {params.samples} --seed {params.seed} > {log:q} 2>&1"
+
+
+rule tabulate_ablations:
+    input:
+        rules.summarise_ablations.output,
+    output:
+        multiext(f"{RESULTS}/tables/ablations", ".csv", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/tabulate_ablations.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_ablations.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        stem=stem,
+        note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
+        code=code_digest("tables"),
+    message:
+        "Tabulate the ablations"
+    shell:
+        "python -m evpv_prm.tables ablations --metrics verifier={input:q}"
+        " {params.note:q} --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
+rule plot_ablations:
+    input:
+        rules.summarise_ablations.output,
+    output:
+        multiext(f"{RESULTS}/figures/ablations", ".pdf", ".png", ".csv"),
+    log:
+        f"{RESULTS}/logs/plot_ablations.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_ablations.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        stem=stem,
+        width=CONFIG.figures.width_in,
+        code=code_digest("figures"),
+    message:
+        "Plot the ablations"
+    shell:
+        "python -m evpv_prm.figures ablations --metrics verifier={input:q}"
+        " --width-in {params.width} --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
+EXPERIMENTS["ablations"] += [
+    *rules.tabulate_ablations.output,
+    *rules.plot_ablations.output,
+]
