@@ -24,7 +24,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small diagram world: benchmarks.jsonl, mmmu.jsonl, images/."""
     folder = tmp_path_factory.mktemp("world")
-    write_world(folder, make_world(2, seed=0))
+    write_world(folder, make_world(2, seed=0), seed=0)
     return folder
 
 
