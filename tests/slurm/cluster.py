@@ -4,7 +4,7 @@ Needs root and Debian 12; installs what is missing from Debian's packages. All d
 loopback or on unix sockets, with a configuration of their own in one folder. CPUs, memory and GPUs
 are what the configuration says, not what the machine has: jobs of the paper's size can be placed.
 
-    python -m tests.real.slurm.cluster up|down [--nodes N]
+    python -m tests.slurm.cluster up|down [--nodes N]
 """
 
 from __future__ import annotations
