@@ -284,6 +284,11 @@ class Config(Section):
 
     results: str = Field("results", min_length=1, description="Folder of everything that is made")
     seed: int = Field(20260130, ge=0, description="Seed of all sampling and resampling")
+    site: str | None = Field(
+        None,
+        description="File that says what jobs ask a cluster for, such as profiles/slurm/site.yaml; "
+        "null: nothing but memory, time and GPUs",
+    )
     shards: int = Field(8, ge=1, description="Jobs that a benchmark's questions are split into")
     max_failures: Fraction = Field(
         0.05, description="Largest fraction of failed candidates with which a job succeeds"

@@ -23,10 +23,8 @@ rule ask_ablations:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 1440, gpus(CONFIG.verifier)),
         checked_inputs=1,
-        gpu=gpus(CONFIG.verifier),
-        mem_mb=32000,
-        runtime=1440,
     params:
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
@@ -56,8 +54,7 @@ rule run_ablation:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        **needs(8, 60),
     params:
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
@@ -87,8 +84,7 @@ rule summarise_ablations:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        **needs(8, 30),
     params:
         samples=CONFIG.step_level.bootstrap_samples,
         seed=CONFIG.seed,
@@ -113,8 +109,7 @@ rule tabulate_ablations:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         stem=stem,
         note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
@@ -138,8 +133,7 @@ rule plot_ablations:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         stem=stem,
         width=CONFIG.figures.width_in,

@@ -17,10 +17,8 @@ rule generate_candidates:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 720, lambda wildcards: gpus(CONFIG.policies[wildcards.policy])),
         checked_inputs=1,
-        gpu=lambda wildcards: gpus(CONFIG.policies[wildcards.policy]),
-        mem_mb=32000,
-        runtime=720,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
         options=render_options(CONFIG.candidates),

@@ -8,6 +8,7 @@ from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
+from evpv_prm.site import load_site, resources
 from evpv_prm.workflow import (
     MANIFEST,
     MODELS,
@@ -35,6 +36,8 @@ def or_stop(function, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+SITE = or_stop(load_site, CONFIG.site)
+shell.prefix("".join(f"{command}; " for command in SITE.setup))
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 # What the targets of the experiments make; their rules add to it.
 EXPERIMENTS = {"step_level": [], "ablations": [], "gate": [], "intervention": []}
@@ -76,6 +79,11 @@ def engine_flags(model):
         f"--seed={CONFIG.seed}",
         f"--max-failures={CONFIG.max_failures}",
     ]
+
+
+def needs(memory_gb, minutes, gpus=0):
+    """A rule's resources: memory (for each GPU, if any) and time of the first attempt, and GPUs."""
+    return resources(SITE, memory_gb, minutes, gpus)
 
 
 def gpus(model):

@@ -18,10 +18,8 @@ rule corrupt_constraints:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 720, gpus(CONFIG.verifier)),
         checked_inputs=1,
-        gpu=gpus(CONFIG.verifier),
-        mem_mb=32000,
-        runtime=720,
     params:
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
@@ -49,8 +47,7 @@ rule summarise_corruption:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        **needs(8, 60),
     params:
         samples=CONFIG.step_level.bootstrap_samples,
         seed=CONFIG.seed,
@@ -74,8 +71,7 @@ rule tabulate_corruption:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         stem=stem,
         note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
@@ -99,8 +95,7 @@ rule plot_corruption:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         stem=stem,
         width=CONFIG.figures.width_in,

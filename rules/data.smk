@@ -20,9 +20,8 @@ rule validate_inputs:
         "../envs/analysis.yaml"
     threads: 8
     resources:
+        **needs(4, 30),
         checked_inputs=CHECKED,
-        mem_mb=4000,
-        runtime=30,
     params:
         benchmarks=benchmark_arguments(),
         allowed=CONFIG.max_missing_images,
@@ -47,8 +46,7 @@ rule prepare_questions:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         datasource=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].datasource
         or wildcards.benchmark,
@@ -77,8 +75,7 @@ rule split_questions:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         code=code_digest("split_questions"),
     message:
@@ -98,8 +95,7 @@ rule download_visualprm400k:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=2880,
+        **needs(2, 2880),
     params:
         options=render_options(CONFIG.data_set.download),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
@@ -118,8 +114,7 @@ rule download_model:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=720,
+        **needs(2, 720),
     params:
         options=lambda wildcards: render_options(CONFIG.downloads[wildcards.download]),
         folder=lambda wildcards, output: os.path.dirname(output[0]),
@@ -143,8 +138,7 @@ rule extract_pairs:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=120,
+        **needs(2, 120),
     params:
         folder=CONFIG.data_set.folder,
         options=render_options(CONFIG.data_set.pairs),
@@ -171,8 +165,7 @@ rule check_leakage:
         "../envs/analysis.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=120,
+        **needs(4, 120),
     params:
         benchmarks=lambda wildcards, input: [
             word

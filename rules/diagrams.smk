@@ -17,8 +17,7 @@ rule make_world:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         questions=CONFIG.diagrams.questions_per_datasource,
         seed=CONFIG.diagrams.seed,
@@ -43,8 +42,7 @@ rule make_visualprm:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         questions=CONFIG.diagrams.training_questions_per_subset,
         seed=CONFIG.diagrams.seed,
@@ -69,8 +67,7 @@ rule build_tiny_model:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        **needs(4, 10),
     params:
         seed=CONFIG.diagrams.seed,
         code=lambda wildcards: code_digest(f"diagrams.tiny_{wildcards.architecture}"),

@@ -17,8 +17,7 @@ rule compute_gate_metrics:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs(4, 60),
     params:
         scored=[
             f"{policy}={file}"
@@ -50,8 +49,7 @@ rule tabulate_gate:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         stem=stem,
         note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
@@ -75,8 +73,7 @@ rule plot_gate:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         stem=stem,
         width=CONFIG.figures.width_in,

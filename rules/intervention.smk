@@ -23,10 +23,8 @@ rule describe_for_intervention:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 1440, gpus(TEACHER)),
         checked_inputs=1,
-        gpu=gpus(TEACHER),
-        mem_mb=32000,
-        runtime=1440,
     params:
         server=teacher_beside(WORLD_FACTS),
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
@@ -56,10 +54,8 @@ rule answer_under_intervention:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 720, lambda wildcards: gpus(CONFIG.policies[wildcards.policy])),
         checked_inputs=1,
-        gpu=lambda wildcards: gpus(CONFIG.policies[wildcards.policy]),
-        mem_mb=32000,
-        runtime=720,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
         options=render_options(CONFIG.intervention.solving),
@@ -88,10 +84,8 @@ rule judge_intervention:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 720, gpus(CONFIG.verifier)),
         checked_inputs=1,
-        gpu=gpus(CONFIG.verifier),
-        mem_mb=32000,
-        runtime=720,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
         options=render_options(CONFIG.intervention.judging),
@@ -123,8 +117,7 @@ rule compute_intervention_metrics:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs(2, 30),
     params:
         samples=CONFIG.intervention.bootstrap_samples,
         seed=CONFIG.seed,
@@ -152,8 +145,7 @@ rule tabulate_intervention:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         metrics=lambda wildcards, input: [
             f"{name}={file}"
@@ -181,8 +173,7 @@ rule plot_intervention:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         metrics=rules.tabulate_intervention.params.metrics,
         stem=stem,

@@ -15,8 +15,7 @@ rule tabulate_best_of_n:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         metrics=named_metrics,
         stem=stem,
@@ -41,8 +40,7 @@ rule plot_bon_curves:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         metrics=named_metrics,
         stem=stem,
@@ -76,8 +74,7 @@ rule write_provenance:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         config=CONFIG.model_dump_json(),
         code=code_digest("provenance"),

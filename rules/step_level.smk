@@ -17,8 +17,7 @@ rule split_solutions:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         limit=[f"--limit={limit}"] if (limit := CONFIG.step_level.limit) else [],
         code=code_digest("split_solutions"),
@@ -45,10 +44,8 @@ rule verify_steps:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 720, gpus(CONFIG.verifier)),
         checked_inputs=1,
-        gpu=gpus(CONFIG.verifier),
-        mem_mb=32000,
-        runtime=720,
     params:
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
@@ -83,8 +80,7 @@ rule compute_step_metrics:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **needs(2, 10),
     params:
         samples=CONFIG.step_level.bootstrap_samples,
         seed=CONFIG.seed,
@@ -109,8 +105,7 @@ rule tabulate_step_level:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         metrics=named_step_metrics,
         stem=stem,
@@ -135,8 +130,7 @@ rule plot_step_level:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         metrics=named_step_metrics,
         stem=stem,

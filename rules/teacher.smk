@@ -23,10 +23,8 @@ rule describe_images:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 2880, gpus(TEACHER)),
         checked_inputs=1,
-        gpu=gpus(TEACHER),
-        mem_mb=32000,
-        runtime=2880,
     params:
         server=teacher_beside(),
         files=lambda wildcards, output: file_options(output.files),
@@ -58,8 +56,7 @@ rule merge_vision_descriptions:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs(2, 60),
     params:
         code=code_digest("merge_vision_descriptions"),
     message:
@@ -89,10 +86,8 @@ rule build_step_judge_sft_data:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 2880, gpus(TEACHER)),
         checked_inputs=1,
-        gpu=gpus(TEACHER),
-        mem_mb=32000,
-        runtime=2880,
     params:
         server=teacher_beside(),
         files=lambda wildcards, output: file_options(output.files),
@@ -124,8 +119,7 @@ rule plot_error_categories:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **needs(4, 30),
     params:
         stem=stem,
         width=CONFIG.figures.width_in,
@@ -158,10 +152,8 @@ rule build_dpo_data:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 1440, gpus(TEACHER) if SPOILT_BY_TEACHER else 0),
         checked_inputs=1,
-        gpu=gpus(TEACHER) if SPOILT_BY_TEACHER else 0,
-        mem_mb=32000,
-        runtime=1440,
     params:
         server=teacher_beside() if SPOILT_BY_TEACHER else [],
         files=lambda wildcards, output: file_options(output.files),

@@ -38,10 +38,8 @@ rule train_vision_sft:
         "../envs/models.yaml"
     threads: 16
     resources:
+        **needs(32, 2880, CONFIG.training.gpus),
         checked_inputs=1,
-        gpu=CONFIG.training.gpus,
-        mem_mb=128000,
-        runtime=2880,
     params:
         script="sft_vision",
         model=[f"--model={CONFIG.training.base}", *REVISION],
@@ -70,8 +68,7 @@ rule merge_vision:
         "../envs/models.yaml"
     threads: 4
     resources:
-        mem_mb=64000,
-        runtime=120,
+        **needs(64, 120),
     params:
         model=[f"--model={CONFIG.training.base}", *REVISION],
         code=code_digest("training.merge"),
@@ -173,8 +170,7 @@ rule plot_training_curves:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs(1, 10),
     params:
         logs=lambda wildcards, input: [
             f"{stage}={folder}/logging.jsonl"

@@ -17,10 +17,8 @@ rule score_candidates:
         "../envs/models.yaml"
     threads: 8
     resources:
+        **needs(32, 720, gpus(CONFIG.verifier)),
         checked_inputs=1,
-        gpu=gpus(CONFIG.verifier),
-        mem_mb=32000,
-        runtime=720,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
         options=render_options(CONFIG.scoring),
@@ -48,8 +46,7 @@ rule compute_bon_metrics:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs(2, 30),
     params:
         aggregations=CONFIG.best_of_n.aggregations,
         samples=CONFIG.best_of_n.bootstrap_samples,

@@ -1,0 +1,96 @@
+"""What rules ask a cluster for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evpv_prm.errors import InputError
+from evpv_prm.site import Site, load_site, resources
+
+SHIPPED = Path(__file__).parents[2] / "profiles/slurm/site.yaml"
+
+
+def asked(found: Any, attempt: int = 1, wildcards: Any = None) -> dict[str, Any]:
+    """The values that Snakemake gets for one job."""
+    values = {}
+    for name, value in found.items():
+        if name in ("mem_mb", "runtime"):
+            values[name] = value(wildcards, attempt)
+        else:
+            values[name] = value(wildcards) if callable(value) else value
+    return values
+
+
+def test_a_plain_site_asks_for_memory_and_time_alone() -> None:
+    assert asked(resources(Site(), 4, 30)) == {"mem_mb": 4000, "runtime": 30}
+    assert asked(resources(Site(), 4, 30, 0)) == {"mem_mb": 4000, "runtime": 30}
+
+
+def test_gpus_by_number() -> None:
+    site = Site(account="lab", cpu_partition="cpu", gpu_partition="fast", gpu_type="h100")
+    assert asked(resources(site, 32, 60, 4)) == {
+        "mem_mb": 128_000, "runtime": 60, "slurm_account": "lab", "gpu": 4, "gpu_model": "h100",
+        "slurm_partition": "fast",
+    }  # fmt: skip
+    assert asked(resources(site, 1, 10))["slurm_partition"] == "cpu"
+
+
+@pytest.mark.parametrize(("kind", "word"), [(None, "gpu:2"), ("a100", "gpu:a100:2")])
+def test_gpus_as_generic_resources(kind: str | None, word: str) -> None:
+    found = asked(resources(Site(gpu_request="gres", gpu_type=kind), 1, 10, 2))
+    assert found["gres"] == word
+    assert "gpu" not in found
+
+
+@pytest.mark.parametrize("request_by", ["gpu", "gres"])
+def test_a_job_behind_an_api_asks_for_no_gpu(request_by: Any) -> None:
+    site = Site(gpu_request=request_by, gpu_type="h100", cpu_partition="cpu", gpu_partition="fast")
+    rule = resources(site, 32, 60, lambda wildcards: {"local": 2, "api": 0}[wildcards])
+    found = asked(rule, wildcards="api")
+    assert not any(found.get(name) for name in ("gpu", "gpu_model", "gres"))
+    assert found["slurm_partition"] == "cpu"
+    assert found["mem_mb"] == 32_000
+    assert asked(rule, wildcards="local")["slurm_partition"] == "fast"
+
+
+@given(st.integers(1, 100), st.integers(1, 5000), st.integers(0, 8), st.integers(1, 5000))
+def test_an_attempt_gets_more_up_to_the_limit(
+    memory: int, minutes: int, gpus: int, limit: int
+) -> None:
+    rule = resources(Site(max_runtime_min=limit), memory, minutes, gpus)
+    first, second = asked(rule, 1), asked(rule, 2)
+    assert second["mem_mb"] == 2 * first["mem_mb"]
+    assert first["runtime"] <= second["runtime"] <= limit
+    assert first["runtime"] == min(minutes, limit)
+
+
+def test_the_shipped_site_says_nothing() -> None:
+    assert load_site(SHIPPED) == load_site(None) == Site()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("acount: x", ["acount", "not permitted"]),
+        ("gpu_request: two", ["gpu_request", "'gpu' or 'gres'"]),
+        ("[", ["not valid YAML"]),
+    ],
+)
+def test_a_bad_site_is_one_line(tmp_path: Path, text: str, words: list[str]) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_site(file)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert all(word in line for word in [str(file), *words])
+
+
+def test_a_missing_site_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        load_site(tmp_path / "none.yaml")
