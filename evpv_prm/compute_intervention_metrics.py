@@ -26,7 +26,7 @@ from evpv_prm.data.intervention_records import (
     StepEvaluation,
 )
 from evpv_prm.errors import InputError
-from evpv_prm.jsonl import parse_record, read_rows
+from evpv_prm.jsonl import read_shards
 from evpv_prm.metrics.intervention_file import MeasureName
 from evpv_prm.metrics.intervention_summary import Observation, Observations, summarise
 from evpv_prm.metrics.intervention_tables import intervention_tables
@@ -44,27 +44,15 @@ def read_judged(paths: Iterable[Path]) -> Iterator[AnsweredQuestion]:
         InputError: a file cannot be read, a field is missing or wrong, an answer was not judged, a
             `pid` appears twice, or there are no records at all.
     """
-    places: dict[str, str] = {}
-    path = Path()
-    for path in paths:
-        for line, row in read_rows(path):
-            question = parse_record(path, line, row, AnsweredQuestion)
-            place = f"{path}:{line}"
-            if (first := places.setdefault(question.pid, place)) is not place:
-                reason = f"{question.pid!r} is also the pid of {first}"
-                raise InputError(path, line, "pid", expected=reason)
-            if question.datasource == OVERALL:
-                reason = f"{OVERALL!r} is the name of all datasources pooled"
-                raise InputError(path, line, "datasource", expected=reason)
-            for name, solution in question.solutions().items():
-                if solution.prm_eval is None:
-                    field = f"{EXPERIMENTS}.{name}.prm_eval"
-                    raise InputError(
-                        path, line, field, expected="expected the output of --stage judge"
-                    )
-            yield question
-    if not places:
-        raise InputError(path, expected="expected at least one record, found an empty file")
+    for path, line, question in read_shards(paths, AnsweredQuestion):
+        if question.datasource == OVERALL:
+            reason = f"{OVERALL!r} is the name of all datasources pooled"
+            raise InputError(path, line, "datasource", expected=reason)
+        for name, solution in question.solutions().items():
+            if solution.prm_eval is None:
+                field = f"{EXPERIMENTS}.{name}.prm_eval"
+                raise InputError(path, line, field, expected="expected the output of --stage judge")
+        yield question
 
 
 def observe(question: AnsweredQuestion) -> Observations:

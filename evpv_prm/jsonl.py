@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -116,6 +118,29 @@ def read_document(path: Path | str, model: type[ModelT]) -> ModelT:
     if not isinstance(value, dict):
         raise InputError(path, expected=f"expected a JSON object, found {type(value).__name__}")
     return parse_record(path, None, value, model)
+
+
+def read_shards(
+    paths: Iterable[Path | str],
+    model: type[ModelT],
+    run: Callable[[ModelT], Hashable] = lambda _: None,
+) -> Iterator[tuple[Path | str, int, ModelT]]:
+    """Yield (file, line, record) of files that belong together, in order.
+
+    Records have a `pid`, which is unique among those for which `run` gives the same.
+
+    Raises:
+        InputError: the first unreadable line or field; a repeated pid; no records at all.
+    """
+    places: defaultdict[Hashable, dict[str, str]] = defaultdict(dict)
+    path: Path | str = ""
+    for path in paths:
+        for line, row in read_rows(path):
+            record = parse_record(path, line, row, model)
+            refuse_repeated(places[run(record)], attrgetter("pid")(record), path, line)
+            yield path, line, record
+    if not places:
+        raise InputError(path, expected="expected at least one record, found an empty file")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from evpv_prm import cli
 from evpv_prm.data.constraint_records import ConstraintRecord
 from evpv_prm.errors import InputError
-from evpv_prm.jsonl import parse_record, read_rows, refuse_repeated, write_json
+from evpv_prm.jsonl import read_shards, write_json
 from evpv_prm.metrics.corruption_summary import summarise
 
 
@@ -28,19 +28,12 @@ def read_predictions(paths: Iterable[Path]) -> list[ConstraintRecord]:
             files without any record.
     """
     records: list[ConstraintRecord] = []
-    places: dict[str, str] = {}
-    path: Path | str = ""
-    for path in paths:
-        for line, row in read_rows(path):
-            record = parse_record(path, line, row, ConstraintRecord)
-            refuse_repeated(places, record.pid, path, line)
-            records.append(record)
-            found, expected = (list(r.constraint_experiments.drop) for r in (record, records[0]))
-            if found != expected:
-                message = f"expected the ratios of the first record, {expected}, found {found}"
-                raise InputError(path, line, "constraint_experiments", expected=message)
-    if not records:
-        raise InputError(path, expected="expected at least one record, found an empty file")
+    for path, line, record in read_shards(paths, ConstraintRecord):
+        records.append(record)
+        found, expected = (list(r.constraint_experiments.drop) for r in (record, records[0]))
+        if found != expected:
+            message = f"expected the ratios of the first record, {expected}, found {found}"
+            raise InputError(path, line, "constraint_experiments", expected=message)
     return records
 
 

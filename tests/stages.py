@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -61,6 +62,18 @@ def stored(engine: ScriptedEngine, folder: Path) -> StoredEngine:
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     return [row for _, row in read_rows(path)]
+
+
+def outcome(main: Callable[[], int], output: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command; return the JSON that it wrote, or the error line of a refused input."""
+    status = cli.run(main)
+    error = capsys.readouterr().err
+    if status:
+        assert status == 2
+        assert not output.parent.exists(), "nothing may be written"
+        assert error.count("\n") == 1
+        return error
+    return json.loads(output.read_bytes())
 
 
 def run_stage(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -11,8 +10,8 @@ from pydantic import model_validator
 
 from evpv_prm.ablations import find
 from evpv_prm.data.step_records import JudgedRecord
-from evpv_prm.errors import InputError, UserError
-from evpv_prm.jsonl import parse_record, read_rows, refuse_repeated
+from evpv_prm.errors import UserError
+from evpv_prm.jsonl import read_shards
 from evpv_prm.records import Record
 
 
@@ -47,17 +46,13 @@ def read_ablated_records(paths: Iterable[Path]) -> dict[str, list[AblatedRecord]
 
     Raises:
         InputError: the first unreadable line or field; a configuration's record that appears twice
-            with the same seed; a file without records.
+            with the same seed; files without any record.
     """
-    places: defaultdict[tuple[str, int], dict[str, str]] = defaultdict(dict)
     records: dict[str, list[AblatedRecord]] = {}
-    for path in paths:
-        rows = list(read_rows(path))
-        if not rows:
-            raise InputError(path, expected="expected at least one record, found an empty file")
-        for line, row in rows:
-            record = parse_record(path, line, row, AblatedRecord)
-            run = (record.ablation_name, record.ablation_meta.seed)
-            refuse_repeated(places[run], record.pid, path, line)
-            records.setdefault(record.ablation_name, []).append(record)
+    for _, _, record in read_shards(paths, AblatedRecord, _run):
+        records.setdefault(record.ablation_name, []).append(record)
     return records
+
+
+def _run(record: AblatedRecord) -> tuple[str, int]:
+    return record.ablation_name, record.ablation_meta.seed

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from evpv_prm.data.questions import assign_pids
 from evpv_prm.errors import InputError, UserError
-from evpv_prm.jsonl import parse_record, parse_row, read_lines, read_rows, refuse_repeated
+from evpv_prm.jsonl import parse_record, parse_row, read_lines, read_shards
 from evpv_prm.metrics.metrics_file import OVERALL
 from evpv_prm.records import Caption, Record, Verdict, path_or_paths
 
@@ -168,19 +168,12 @@ def read_judged_records(paths: Iterable[Path | str]) -> list[JudgedRecord]:
         InputError: the first unreadable line or field; a pid that appears twice; files without any
             record.
     """
-    places: dict[str, str] = {}
     records = []
-    path: Path | str = ""
-    for path in paths:
-        for line, row in read_rows(path):
-            record = parse_record(path, line, row, JudgedRecord)
-            refuse_repeated(places, record.pid, path, line)
-            if record.data_source == OVERALL:
-                reason = f"{OVERALL!r} is the name of all sources taken together"
-                raise InputError(path, line, "data_source", expected=reason)
-            records.append(record)
-    if not records:
-        raise InputError(path, expected="expected at least one record, found an empty file")
+    for path, line, record in read_shards(paths, JudgedRecord):
+        if record.data_source == OVERALL:
+            reason = f"{OVERALL!r} is the name of all sources taken together"
+            raise InputError(path, line, "data_source", expected=reason)
+        records.append(record)
     return records
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from evpv_prm.cli import run
 from evpv_prm.compute_bon_metrics import main
 from evpv_prm.jsonl import read_document
 from evpv_prm.metrics.bon_file import BonMetrics
 from evpv_prm.reward import gate
+from tests.stages import outcome
 
 
 def candidate(answer, raw, visual=(), p=1.0, failures=()):
@@ -63,14 +63,7 @@ def compute(tmp_path, capsys):
             paths.append(str(path))
         output = tmp_path / "out" / "m.json"
         argv = ["--scored", *paths, "--output", str(output), "--bootstrap-samples", "50", *options]
-        status = run(lambda: main(argv))
-        error = capsys.readouterr().err
-        if status:
-            assert status == 2
-            assert not output.parent.exists(), "nothing may be written"
-            assert error.count("\n") == 1
-            return error
-        return json.loads(output.read_bytes())
+        return outcome(lambda: main(argv), output, capsys)
 
     return run_on
 

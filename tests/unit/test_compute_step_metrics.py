@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 
 import orjson
@@ -10,6 +9,7 @@ import pytest
 
 from evpv_prm.cli import run
 from evpv_prm.compute_step_metrics import main
+from tests.stages import outcome
 
 
 def judged(pid, labels, verdicts, *, source="X", policy="P", probabilities=None, failures=()):
@@ -53,14 +53,7 @@ def compute(tmp_path, capsys):
             paths.append(str(path))
         output = tmp_path / "out" / "m.json"
         argv = ["--predictions", *paths, "--output", str(output), "--bootstrap-samples", "100"]
-        status = run(lambda: main([*argv, *options]))
-        error = capsys.readouterr().err
-        if status:
-            assert status == 2
-            assert not output.parent.exists(), "nothing may be written"
-            assert error.count("\n") == 1
-            return error
-        return json.loads(output.read_bytes())
+        return outcome(lambda: main([*argv, *options]), output, capsys)
 
     return run_on
 

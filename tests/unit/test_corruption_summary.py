@@ -327,7 +327,7 @@ def test_the_figure_is_drawn_against_the_realised_rate(metrics: Path, tmp_path: 
     found = summary(records())
     for panel, view in ((with_image, "with_image"), (without_image, "without_image")):
         for line, mode in zip(panel.lines, ("drop", "flip"), strict=True):
-            curve = found.views[view].curve(mode)  # type: ignore[index, arg-type]
+            curve = found.views[view].curve(mode)
             assert list(line.get_xdata()) == pytest.approx([100 * each.realised for each in curve])
             assert list(line.get_ydata()) == pytest.approx([100 * each.macro_f1 for each in curve])
         assert len(panel.collections) == 2

@@ -11,6 +11,7 @@ import pytest
 from evpv_prm import compute_bon_metrics, figures, gate_analysis, tables
 from evpv_prm.cli import run
 from evpv_prm.reward import gate
+from tests.stages import outcome
 
 
 def candidate(answer, raw, visual=(), p=1.0, failures=()):
@@ -83,14 +84,7 @@ def analyse(tmp_path, write, capsys):
         argv = ["--scored", *(words or [f"tiny={files['s']}"]), "--predictions", str(files["p"])]
         options = ["--bootstrap-samples", "50", "--workers", "1", "--markdown"]
         argv += ["--output", str(output), *options, str(output.with_suffix(".md"))]
-        status = run(lambda: gate_analysis.main(argv))
-        error = capsys.readouterr().err
-        if status:
-            assert status == 2
-            assert not output.parent.exists(), "nothing may be written"
-            assert error.count("\n") == 1
-            return error
-        return json.loads(output.read_bytes())
+        return outcome(lambda: gate_analysis.main(argv), output, capsys)
 
     return run_on
 

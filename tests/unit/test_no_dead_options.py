@@ -80,7 +80,7 @@ def vllm_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     vllm, torch = ModuleType("vllm"), ModuleType("torch")
     vllm.LLM = Recorder  # type: ignore[attr-defined]
     exceptions = ModuleType("vllm.exceptions")
-    exceptions.VLLMValidationError = ValueError  # type: ignore[attr-defined]
+    exceptions.VLLMValidationError = ValueError
     monkeypatch.setitem(sys.modules, "vllm.exceptions", exceptions)
     torch.cuda = SimpleNamespace(  # type: ignore[attr-defined]
         is_available=lambda: True, device_count=lambda: 8
