@@ -220,7 +220,7 @@ def test_lock_is_what_the_index_has(environment: Environment, index: dict[str, s
 @pytest.mark.real
 @pytest.mark.parametrize("environment", WITH_CONDA)
 def test_what_is_locked_stays(environment: Environment, index: dict[str, str]) -> None:
-    assert lock.locked_anew(environment, index) == environment.locked()
+    assert pins(lock.locked_anew(environment, index)) == pins(environment.locked())
 
 
 @pytest.mark.real
