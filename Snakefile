@@ -19,6 +19,7 @@ include: "rules/train.smk"
 include: "rules/candidates.smk"
 include: "rules/verify.smk"
 include: "rules/report.smk"
+include: "rules/status.smk"
 
 
 if CONFIG.step_level:

@@ -41,14 +41,16 @@ def code_digest(*modules: str) -> str:
 
 
 def job_environment(repository: Path | str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with which a job finds the code of a repository.
+    """Return the variables with which a job finds the code of a repository and draws no bars.
 
     As variables, these paths are no part of a rule: to move the repository makes nothing run again.
+    Bars of tqdm, which the model libraries draw, are no use in a log.
     """
     known = environ.get("PYTHONPATH")
     return {
         "SCRIPTS": f"{repository}/scripts",
         "PYTHONPATH": f"{repository}{os.pathsep}{known}" if known else str(repository),
+        "TQDM_DISABLE": "1",
     }
 
 

@@ -22,6 +22,7 @@ from evpv_prm.engine.base import Engine, Failure, Reply, Request, Result
 from evpv_prm.engine.segments import Place, SegmentWriter, decode, encode, whole_lines
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json
+from evpv_prm.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -204,26 +205,27 @@ class Statistics:
 class StoredEngine:
     """An engine behind a store: it is opened only for, and paid only for, what is not stored."""
 
-    def __init__(self, store: ResponseStore, open_engine: Callable[[], Engine] | None) -> None:
+    def __init__(
+        self, store: ResponseStore, open_engine: Callable[[], Engine] | None, making: str = ""
+    ) -> None:
         """Take over `store`, and whatever `open_engine` makes; `close` closes both.
 
         `open_engine` is called at most once, when a request misses the store. Without one, such a
         request is a failure of the stored kind, or "not_asked", and nothing is paid for.
+
+        `making` names in the log what the replies are for, such as the output of a command.
         """
         self.store = store
         self.statistics = Statistics()
         self._open_engine = open_engine
+        self._making = making
         self._engine: Engine | None = None
 
-    def generate(
-        self,
-        requests: Sequence[Request],
-        on_result: Callable[[int, Result], None] | None = None,
-    ) -> list[Result]:
+    def generate(self, requests: Sequence[Request], label: str = "") -> list[Result]:
         """Return the results in the order of the requests.
 
         Requests with the same key are sent once. Each result of the engine is stored as it
-        arrives. `on_result(index, result)` is called once a request, stored ones first.
+        arrives; progress is reported under `label`.
 
         Raises:
             UserError: the engine or the disk cannot go on; what had arrived is stored.
@@ -236,28 +238,29 @@ class StoredEngine:
         self.statistics.distinct += len(indices)
         results: dict[int, Result] = {}
 
-        def hand_over(key: str, result: Result) -> None:
-            for index in indices[key]:
-                results[index] = result
-                if on_result is not None:
-                    on_result(index, result)
-
         self.store.refresh()
         for key, reply in self.store.read(indices):
             self.statistics.served += 1
-            hand_over(key, reply)
+            results.update(dict.fromkeys(indices[key], reply))
         missing = [key for key in indices if key not in self.store]
-        if self._open_engine is None:
+        engine = self._opened(self._open_engine) if missing and self._open_engine else None
+        name = ": ".join(filter(None, (self._making, label)))
+        progress = Progress(name, len(requests), "replies", done=len(results))
+
+        def hand_over(key: str, result: Result) -> None:
+            self.statistics.add(result)
+            results.update(dict.fromkeys(indices[key], result))
+            copies = len(indices[key])
+            progress.update(copies, failed=copies if isinstance(result, Failure) else 0)
+
+        if engine is None:
             for key in missing:
-                failure = Failure(self.store.failure(key) or "not_asked")
-                self.statistics.add(failure)
-                hand_over(key, failure)
-        elif missing:
+                hand_over(key, Failure(self.store.failure(key) or "not_asked"))
+        else:
             firsts = [requests[indices[key][0]] for key in missing]
-            for position, result in self._opened(self._open_engine).generate(firsts):
-                kept = self.store.put(missing[position], result)
-                self.statistics.add(kept)
-                hand_over(missing[position], kept)
+            for position, result in engine.generate(firsts):
+                key = missing[position]
+                hand_over(key, self.store.put(key, result))
         return [results[index] for index in range(len(requests))]
 
     def _opened(self, open_engine: Callable[[], Engine]) -> Engine:
