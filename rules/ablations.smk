@@ -108,6 +108,7 @@ rule tabulate_ablations:
         f"{RESULTS}/benchmarks/tabulate_ablations.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -132,6 +133,7 @@ rule plot_ablations:
         f"{RESULTS}/benchmarks/plot_ablations.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:

@@ -3,6 +3,7 @@
 
 import os
 import sys
+from functools import partial
 
 from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.config import load_config
@@ -12,6 +13,7 @@ from evpv_prm.site import load_site, resources
 from evpv_prm.workflow import (
     MANIFEST,
     MODELS,
+    PLAN_VARIABLE,
     annotation_files,
     checkpoint_files,
     code_digest,
@@ -32,6 +34,12 @@ def or_stop(function, *arguments):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def from_outside(find, *arguments):
+    """Files that no rule makes; one that is missing stops Snakemake with one line, but for a plan."""
+    is_plan = PLAN_VARIABLE in os.environ
+    return or_stop(partial(find, CONFIG, *arguments, is_plan=is_plan))
 
 
 CONFIG = or_stop(load_config, config)

@@ -70,6 +70,7 @@ rule tabulate_corruption:
         f"{RESULTS}/benchmarks/tabulate_corruption.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -94,6 +95,7 @@ rule plot_corruption:
         f"{RESULTS}/benchmarks/plot_corruption.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:

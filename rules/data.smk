@@ -6,8 +6,8 @@
 rule validate_inputs:
     input:
         # Asked only where questions are needed: models and lints do without them.
-        lambda wildcards: or_stop(question_files, CONFIG)
-        + or_stop(solution_files, CONFIG),
+        lambda wildcards: from_outside(question_files)
+        + from_outside(solution_files),
     output:
         json=f"{RESULTS}/inputs/report.json",
         markdown=f"{RESULTS}/inputs/report.md",
@@ -36,7 +36,7 @@ rule validate_inputs:
 
 rule prepare_questions:
     input:
-        lambda wildcards: or_stop(question_files, CONFIG, wildcards.benchmark),
+        lambda wildcards: from_outside(question_files, wildcards.benchmark),
     output:
         f"{RESULTS}/questions/{{benchmark}}.jsonl",
     log:
@@ -45,6 +45,7 @@ rule prepare_questions:
         f"{RESULTS}/benchmarks/prepare_questions/{{benchmark}}.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -74,6 +75,7 @@ rule split_questions:
         f"{RESULTS}/benchmarks/split_questions/{{benchmark}}.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -128,7 +130,7 @@ rule download_model:
 rule extract_pairs:
     input:
         # Asked only where pairs are needed: a verifier that is there does without them.
-        lambda wildcards: or_stop(annotation_files, CONFIG),
+        lambda wildcards: from_outside(annotation_files),
     output:
         directory(f"{RESULTS}/data/pairs"),
     log:

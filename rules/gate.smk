@@ -48,6 +48,7 @@ rule tabulate_gate:
         f"{RESULTS}/benchmarks/tabulate_gate.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -72,6 +73,7 @@ rule plot_gate:
         f"{RESULTS}/benchmarks/plot_gate.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:

@@ -144,6 +144,7 @@ rule tabulate_intervention:
         f"{RESULTS}/benchmarks/tabulate_intervention.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -172,6 +173,7 @@ rule plot_intervention:
         f"{RESULTS}/benchmarks/plot_intervention.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:

@@ -14,6 +14,7 @@ rule tabulate_best_of_n:
         f"{RESULTS}/benchmarks/tabulate_best_of_n.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -39,6 +40,7 @@ rule plot_bon_curves:
         f"{RESULTS}/benchmarks/plot_bon_curves.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -73,6 +75,7 @@ rule write_provenance:
         f"{RESULTS}/benchmarks/write_provenance.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:

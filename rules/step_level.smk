@@ -7,7 +7,7 @@
 rule split_solutions:
     input:
         # Asked only where solutions are needed: models and lints do without them.
-        lambda wildcards: or_stop(solution_files, CONFIG),
+        lambda wildcards: from_outside(solution_files),
     output:
         scatter.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl"),
     log:
@@ -16,6 +16,7 @@ rule split_solutions:
         f"{RESULTS}/benchmarks/split_solutions.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -104,6 +105,7 @@ rule tabulate_step_level:
         f"{RESULTS}/benchmarks/tabulate_step_level.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -129,6 +131,7 @@ rule plot_step_level:
         f"{RESULTS}/benchmarks/plot_step_level.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:

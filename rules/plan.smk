@@ -1,0 +1,31 @@
+# Before and after a run: what it will cost, and what it has cost.
+# Takes the configuration and what is there; gives results/rates.csv, which later plans use.
+
+# Snakemake wants to know the cores before it looks at the target; these two need but one.
+if {"plan", "rates"} & set(sys.argv) and workflow.resource_settings.nodes is None:
+    workflow.resource_settings.cores = workflow.resource_settings.cores or 1
+
+
+# Without outputs both run whenever they are asked for. They run Snakemake's Python, which reads
+# the DAG, and not that of an environment for jobs.
+rule plan:
+    conda:
+        "../envs/analysis.yaml"
+    localrule: True
+    resources:
+        **needs(1, 10),
+    params:
+        command=[sys.executable, "-m", "evpv_prm.plan"],
+        config=CONFIG.model_dump_json(),
+    message:
+        "Plan the run"
+    shell:
+        "{params.command:q} --config-json {params.config:q}"
+
+
+use rule plan as rates with:
+    params:
+        command=[sys.executable, "-m", "evpv_prm.plan.update_rates"],
+        config=CONFIG.model_dump_json(),
+    message:
+        "Measure what the run has cost"
