@@ -20,6 +20,7 @@ include: "rules/candidates.smk"
 include: "rules/verify.smk"
 include: "rules/report.smk"
 include: "rules/status.smk"
+include: "rules/plan.smk"
 
 
 if CONFIG.step_level:
@@ -59,7 +60,7 @@ rule all:
     input:
         rules.validate_inputs.output,
         [BON_TABLES, BON_CURVES, rules.write_provenance.output],
-        [rules.check_leakage.output, TRAINING_FIGURES] if MAKES_VERIFIER else [],
+        [rules.check_leakage.output, TRAINING_FIGURES] if CONFIG.makes_verifier else [],
         EXPERIMENTS.values(),
     localrule: True
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from evpv_prm.dag import Job
+from evpv_prm.plan.jobs import Job
 from evpv_prm.progress import PROGRESS_LINE
 from evpv_prm.run_log import Attempt, Phase
 

@@ -7,25 +7,23 @@ with the present configuration.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from evpv_prm import cli
-from evpv_prm.config import Config, load_config
-from evpv_prm.dag import Job, list_jobs
+from evpv_prm.config import Config
 from evpv_prm.job_states import JobStatus, State, detail_of, state_of
 from evpv_prm.jsonl import write_text
+from evpv_prm.plan.jobs import Job, list_jobs
+from evpv_prm.plan.run import add_config_option, read_config
 from evpv_prm.progress import duration
 from evpv_prm.run_log import Attempt, began, planned_rules, read_attempts
 from evpv_prm.status_page import Overview, render_page, render_text
+from evpv_prm.workflow import LOOKS
 
 SNAKEMAKE = Path(".snakemake")
-LOOKING = {"status", "plan", "rates"}
-"""Targets that look at the workflow: to ask for them is no run."""
-
 END_OF_LOG = 65536
 """Bytes at the end of a job's log that are read."""
 
@@ -34,7 +32,7 @@ def find_run(folder: Path) -> tuple[Path, str] | None:
     """Return the log of the last run of any jobs, and its text; None: there was none."""
     for log in sorted((folder / "log").glob("*.snakemake.log"), reverse=True):
         text = log.read_text(errors="replace")
-        if planned_rules(text) - LOOKING:
+        if planned_rules(text) - LOOKS:
             return log, text
     return None
 
@@ -95,15 +93,13 @@ def _has_begun(attempt: Attempt | None) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
     parser = cli.parser(__doc__, "status")
-    parser.add_argument(
-        "--config-json", type=json.loads, required=True, metavar="JSON", help="the configuration"
-    )
+    add_config_option(parser)
     parser.add_argument(
         "--targets", nargs="*", default=[], metavar="RULE",
         help="targets; of those that the last run had, the jobs are shown (default: all jobs)",
     )  # fmt: skip
     arguments = parser.parse_args(argv)
-    config = load_config(arguments.config_json)
+    config = read_config(arguments)
     overview = look(config, arguments.targets, time.time())
     page = Path(config.results) / "status.html"
     write_text(page, render_page(overview))

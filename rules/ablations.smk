@@ -106,6 +106,7 @@ rule tabulate_ablations:
         f"{RESULTS}/logs/tabulate_ablations.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_ablations.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -130,6 +131,7 @@ rule plot_ablations:
         f"{RESULTS}/logs/plot_ablations.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_ablations.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

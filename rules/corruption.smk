@@ -68,6 +68,7 @@ rule tabulate_corruption:
         f"{RESULTS}/logs/tabulate_corruption.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_corruption.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -92,6 +93,7 @@ rule plot_corruption:
         f"{RESULTS}/logs/plot_corruption.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_corruption.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

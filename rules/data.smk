@@ -6,8 +6,7 @@
 rule validate_inputs:
     input:
         # Asked only where questions are needed: models and lints do without them.
-        lambda wildcards: or_stop(question_files, CONFIG)
-        + or_stop(solution_files, CONFIG),
+        lambda wildcards: from_outside(question_files) + from_outside(solution_files),
     output:
         json=f"{RESULTS}/inputs/report.json",
         markdown=f"{RESULTS}/inputs/report.md",
@@ -36,13 +35,14 @@ rule validate_inputs:
 
 rule prepare_questions:
     input:
-        lambda wildcards: or_stop(question_files, CONFIG, wildcards.benchmark),
+        lambda wildcards: from_outside(question_files, wildcards.benchmark),
     output:
         f"{RESULTS}/questions/{{benchmark}}.jsonl",
     log:
         f"{RESULTS}/logs/prepare_questions/{{benchmark}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare_questions/{{benchmark}}.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -72,6 +72,7 @@ rule split_questions:
         f"{RESULTS}/logs/split_questions/{{benchmark}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/split_questions/{{benchmark}}.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -128,7 +129,7 @@ rule download_model:
 rule extract_pairs:
     input:
         # Asked only where pairs are needed: a verifier that is there does without them.
-        lambda wildcards: or_stop(annotation_files, CONFIG),
+        lambda wildcards: from_outside(annotation_files),
     output:
         directory(f"{RESULTS}/data/pairs"),
     log:

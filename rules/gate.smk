@@ -46,6 +46,7 @@ rule tabulate_gate:
         f"{RESULTS}/logs/tabulate_gate.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_gate.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -70,6 +71,7 @@ rule plot_gate:
         f"{RESULTS}/logs/plot_gate.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_gate.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

@@ -142,6 +142,7 @@ rule tabulate_intervention:
         f"{RESULTS}/logs/tabulate_intervention.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_intervention.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -170,6 +171,7 @@ rule plot_intervention:
         f"{RESULTS}/logs/plot_intervention.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_intervention.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

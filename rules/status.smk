@@ -1,19 +1,6 @@
 # While a run goes on, and after it: what has become of its jobs.
 # Takes Snakemake's own log and those of the jobs; gives results/status.html and a table.
 
-LOOK_TARGETS = {"status"}
-
-# Snakemake wants to know the cores before it looks at the target; this one needs but one.
-if LOOK_TARGETS & set(sys.argv) and workflow.resource_settings.nodes is None:
-    workflow.resource_settings.cores = workflow.resource_settings.cores or 1
-
-
-def without_lock(wildcards):
-    """No files. A target that only looks must not lock: its end would unlock the run beside it."""
-    if set(workflow.dag_settings.targets) <= LOOK_TARGETS:
-        workflow.persistence.lock = workflow.persistence.noop
-    return []
-
 
 # Without outputs it runs whenever it is asked for. It runs Snakemake's Python, which reads the DAG,
 # and not that of an environment for jobs.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -201,6 +202,18 @@ class Statistics:
             f"({self.cached_tokens} cached), {self.completion_tokens} completion tokens"
         )
 
+    @classmethod
+    def last_in(cls, text: str) -> Self | None:
+        """Return the last statistics that a log holds, as `str` writes them; None: it has none."""
+        found = _STATISTICS.findall(text)
+        return cls(*map(int, found[-1])) if found else None
+
+
+_STATISTICS = re.compile(
+    r"(\d+) requests, (\d+) distinct: (\d+) from the store, (\d+) paid, (\d+) failed; "
+    r"(\d+) prompt tokens \((\d+) cached\), (\d+) completion tokens"
+)
+
 
 class StoredEngine:
     """An engine behind a store: it is opened only for, and paid only for, what is not stored."""
@@ -273,7 +286,9 @@ class StoredEngine:
         return self._engine
 
     def close(self) -> None:
-        """Free the engine, if it was opened, and bring the store to the disk."""
+        """Free the engine, if it was opened, and bring the store to the disk; log what was paid."""
+        if self.statistics.requested:
+            logger.info("%s", self.statistics)
         try:
             if self._engine is not None:
                 self._engine.close()

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evpv_prm.dag import Job
 from evpv_prm.job_states import (
     JobStatus,
     State,
@@ -19,6 +18,7 @@ from evpv_prm.job_states import (
     in_state,
     state_of,
 )
+from evpv_prm.plan.jobs import Job
 from evpv_prm.run_log import Attempt, Phase, began, planned_rules, read_attempts
 from evpv_prm.status import find_run, read_end
 from evpv_prm.status_page import Overview, render_page, render_text
@@ -73,7 +73,7 @@ def message(shard: int) -> str:
 
 def job(*, shard: int = 1, is_needed: bool = True, rule: str = "score_candidates") -> Job:
     log = Path(f"results/logs/{rule}/{shard}-of-12.log")
-    return Job(rule, message(shard), log, is_needed)
+    return Job(rule, {}, False, is_needed, 0, (), log, None, message(shard))
 
 
 # Snakemake's log
@@ -265,7 +265,7 @@ class Tags(HTMLParser):
 
 @pytest.mark.parametrize("state", [State.FAILED, State.RUNNING])
 def test_the_page_shows_what_a_log_says_as_text(state: State) -> None:
-    hostile = Job("a<b>", HOSTILE, Path("<img src=x>.log"), True)
+    hostile = Job("a<b>", {}, False, True, 0, (), Path("<img src=x>.log"), None, HOSTILE)
     tags = Tags()
     tags.feed(render_page(overview(JobStatus(hostile, state, HOSTILE))))
     assert tags.text.count(HOSTILE) == 2
