@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from evpv_prm.progress import PROGRESS_LINE
-from tests.workflow.model import UNUSABLE, ModelServer
+from tests.workflow.model import UNUSABLE, ModelServer, stage
 from tests.workflow.project import CANDIDATES, Project
 
 BROKEN = "results/logs/generate_candidates/policy-a/Letters/1-of-2.log"
@@ -34,18 +35,29 @@ def counts(output: str) -> dict[str, dict[str, int]]:
     return {row[0]: dict(zip(states, (int(n or 0) for n in row[1:]), strict=True)) for row in rows}
 
 
+def wait_for_failure(project: Project) -> None:
+    """Wait until Snakemake has written that the job failed."""
+    (log,) = (project.folder / ".snakemake/log").iterdir()
+    end = time.monotonic() + 120
+    while "Error in rule" not in log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def test_a_run_is_seen_while_it_goes_on_and_after(project: Project, server: ModelServer) -> None:
     held, go_on = threading.Event(), threading.Event()
 
-    def hold(_number: int) -> None:
-        if sum(call.headers["X-EVPV-Stage"] == "judge" for call in server.calls) == 1:
+    def hold(number: int) -> None:
+        if stage(server.calls[number - 1]) == "judge":
             held.set()
-            assert go_on.wait(120)
+            assert go_on.wait(180)
 
     server.before_answer = hold
-    run = project.start(*project.snakemake_words("--keep-going", "best_of_n"))
+    words = ["--keep-going", "--cores", "64", "best_of_n"]  # room for others beside what is held
+    run = project.start(*project.snakemake_words(*words))
     try:
         assert held.wait(120)
+        wait_for_failure(project)
         beside = project.snakemake("status")
         locks = list((project.folder / ".snakemake/locks").iterdir())
         second = project.snakemake("best_of_n")
