@@ -129,7 +129,7 @@ def experiment_results(folder):
         file
         for files in EXPERIMENTS.values()
         for file in files
-        if file.startswith(f"{RESULTS}/{folder}/")
+        if f"{RESULTS}/{folder}/" in file  # in a storage, more stands before it
     ]
 
 

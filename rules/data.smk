@@ -2,12 +2,13 @@
 # Takes the files and folders that the configuration names; gives results/inputs/report.{json,md},
 # results/questions/BENCHMARK[/SHARD].jsonl, results/data/pairs/SUBSET/ and results/data/leakage.json.
 
+QUESTIONS = f"{RESULTS}/questions/{{benchmark}}.jsonl"
+
 
 rule validate_inputs:
     input:
         # Asked only where questions are needed: models and lints do without them.
-        lambda wildcards: from_outside(question_files)
-        + from_outside(solution_files),
+        lambda wildcards: from_outside(question_files) + from_outside(solution_files),
     output:
         json=f"{RESULTS}/inputs/report.json",
         markdown=f"{RESULTS}/inputs/report.md",
@@ -38,14 +39,14 @@ rule prepare_questions:
     input:
         lambda wildcards: from_outside(question_files, wildcards.benchmark),
     output:
-        f"{RESULTS}/questions/{{benchmark}}.jsonl",
+        QUESTIONS,
     log:
         f"{RESULTS}/logs/prepare_questions/{{benchmark}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare_questions/{{benchmark}}.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -73,9 +74,9 @@ rule split_questions:
         f"{RESULTS}/logs/split_questions/{{benchmark}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/split_questions/{{benchmark}}.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -156,7 +157,7 @@ rule extract_pairs:
 rule check_leakage:
     input:
         pairs=rules.extract_pairs.output,
-        questions=expand(rules.prepare_questions.output, benchmark=CONFIG.benchmarks),
+        questions=expand(QUESTIONS, benchmark=CONFIG.benchmarks),
     output:
         f"{RESULTS}/data/leakage.json",
     log:

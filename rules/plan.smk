@@ -9,9 +9,9 @@ if {"plan", "rates"} & set(sys.argv) and workflow.resource_settings.nodes is Non
 # Without outputs both run whenever they are asked for. They run Snakemake's Python, which reads
 # the DAG, and not that of an environment for jobs.
 rule plan:
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:

@@ -5,16 +5,16 @@
 
 rule tabulate_best_of_n:
     input:
-        expand(rules.compute_bon_metrics.output.json, policy=CONFIG.policies),
+        expand(BEST_OF_N, policy=CONFIG.policies),
     output:
         multiext(f"{RESULTS}/tables/best_of_n", ".csv", ".md", ".tex"),
     log:
         f"{RESULTS}/logs/tabulate_best_of_n.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_best_of_n.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -38,9 +38,9 @@ rule plot_bon_curves:
         f"{RESULTS}/logs/plot_bon_curves.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_bon_curves.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -73,9 +73,9 @@ rule write_provenance:
         f"{RESULTS}/logs/write_provenance.log",
     benchmark:
         f"{RESULTS}/benchmarks/write_provenance.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:

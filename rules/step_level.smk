@@ -14,9 +14,9 @@ rule split_solutions:
         f"{RESULTS}/logs/split_solutions.log",
     benchmark:
         f"{RESULTS}/benchmarks/split_solutions.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -96,16 +96,16 @@ rule compute_step_metrics:
 
 rule tabulate_step_level:
     input:
-        expand(rules.compute_step_metrics.output.json, mode=STEP_MODES),
+        expand(f"{RESULTS}/metrics/step_level/{{mode}}.json", mode=STEP_MODES),
     output:
         multiext(f"{RESULTS}/tables/step_level", ".csv", ".md", ".tex"),
     log:
         f"{RESULTS}/logs/tabulate_step_level.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_step_level.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:
@@ -129,9 +129,9 @@ rule plot_step_level:
         f"{RESULTS}/logs/plot_step_level.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_step_level.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:

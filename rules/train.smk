@@ -165,9 +165,9 @@ rule plot_training_curves:
         f"{RESULTS}/logs/plot_training_curves.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_training_curves.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:
