@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,30 @@ def test_a_finished_run_gives_rates(finished: Project, server: ModelServer, tmp_
     assert "rates of results/rates.csv" in planned.output
     assert "~" not in row[3]
     assert server.calls == []
+
+
+@finished_run
+def test_a_run_that_goes_on_is_no_hindrance(
+    finished: Project, server: ModelServer, tmp_path: Path
+) -> None:
+    project = finished.copy(tmp_path / "project")
+    project.configure(seed=8)
+    asked, planned = threading.Event(), threading.Event()
+
+    def wait(_number: int) -> None:
+        asked.set()
+        planned.wait(120)
+
+    server.before_answer = wait
+    running = project.start(*project.snakemake_words("best_of_n"))
+    try:
+        assert asked.wait(120)
+        assert counts(project.snakemake("plan"))[1] > 0
+        assert running.poll() is None
+    finally:
+        planned.set()
+        output, _ = running.communicate(timeout=120)
+    assert running.returncode == 0, output
 
 
 def test_nothing_finished_gives_no_rates(paper: Project) -> None:
