@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evpv_prm.config import Config, load_config
+from evpv_prm.config import Config, Model, load_config
 from evpv_prm.engine.store import Statistics
 from evpv_prm.errors import InputError
 from evpv_prm.plan.cost import Cost, job_cost
@@ -121,6 +121,12 @@ def test_a_rule_of_seconds_costs_nothing() -> None:
 )
 def test_models_are_told_apart_by_their_size(model: str, expected: str) -> None:
     assert model_class(PAPER, model) == expected
+
+
+def test_the_configured_size_of_a_model_comes_first() -> None:
+    model = Model(model="owner/policy-7B")
+    assert model_class(PAPER, model) == "10B"
+    assert model_class(PAPER, model.model_copy(update={"parameters_b": 26.0})) == "30B"
 
 
 def test_a_model_behind_an_api_has_a_class_of_its_own() -> None:
