@@ -36,7 +36,6 @@ if CONFIG.intervention:
     include: "rules/intervention.smk"
 
 
-BEST_OF_N = rules.compute_bon_metrics.output.json
 BON_TABLES, BON_CURVES = rules.tabulate_best_of_n.output, rules.plot_bon_curves.output
 TRAINING_DATA = [
     rules.describe_images.output,

@@ -23,7 +23,7 @@ rule ask_ablations:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 1440, gpus(CONFIG.verifier)),
+        **serves(CONFIG.verifier, 1440),
         checked_inputs=1,
     params:
         images=CONFIG.step_level.images,
@@ -43,7 +43,7 @@ rule ask_ablations:
 rule run_ablation:
     input:
         solutions=gather.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl"),
-        requests=gather.shards(rules.ask_ablations.output),
+        requests=gather.shards(f"{RESULTS}/ablations/requests/{{scatteritem}}.json"),
         model=model_files(CONFIG, CONFIG.verifier),
     output:
         f"{RESULTS}/ablations/{{configuration}}.jsonl",
@@ -73,7 +73,10 @@ rule run_ablation:
 
 rule summarise_ablations:
     input:
-        predictions=expand(rules.run_ablation.output, configuration=ABLATION_NAMES),
+        predictions=expand(
+            f"{RESULTS}/ablations/{{configuration}}.jsonl",
+            configuration=ABLATION_NAMES,
+        ),
         requests=rules.run_ablation.input.requests,
     output:
         f"{RESULTS}/metrics/ablations.json",

@@ -2,6 +2,8 @@
 # Takes the files and folders that the configuration names; gives results/inputs/report.{json,md},
 # results/questions/BENCHMARK[/SHARD].jsonl, results/data/pairs/SUBSET/ and results/data/leakage.json.
 
+QUESTIONS = f"{RESULTS}/questions/{{benchmark}}.jsonl"
+
 
 rule validate_inputs:
     input:
@@ -37,7 +39,7 @@ rule prepare_questions:
     input:
         lambda wildcards: from_outside(question_files, wildcards.benchmark),
     output:
-        f"{RESULTS}/questions/{{benchmark}}.jsonl",
+        QUESTIONS,
     log:
         f"{RESULTS}/logs/prepare_questions/{{benchmark}}.log",
     benchmark:
@@ -155,7 +157,7 @@ rule extract_pairs:
 rule check_leakage:
     input:
         pairs=rules.extract_pairs.output,
-        questions=expand(rules.prepare_questions.output, benchmark=CONFIG.benchmarks),
+        questions=expand(QUESTIONS, benchmark=CONFIG.benchmarks),
     output:
         f"{RESULTS}/data/leakage.json",
     log:

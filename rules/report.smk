@@ -5,7 +5,7 @@
 
 rule tabulate_best_of_n:
     input:
-        expand(rules.compute_bon_metrics.output.json, policy=CONFIG.policies),
+        expand(BEST_OF_N, policy=CONFIG.policies),
     output:
         multiext(f"{RESULTS}/tables/best_of_n", ".csv", ".md", ".tex"),
     log:

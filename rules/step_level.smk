@@ -45,7 +45,7 @@ rule verify_steps:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 720, gpus(CONFIG.verifier)),
+        **serves(CONFIG.verifier, 720),
         checked_inputs=1,
     params:
         images=CONFIG.step_level.images,
@@ -96,7 +96,7 @@ rule compute_step_metrics:
 
 rule tabulate_step_level:
     input:
-        expand(rules.compute_step_metrics.output.json, mode=STEP_MODES),
+        expand(f"{RESULTS}/metrics/step_level/{{mode}}.json", mode=STEP_MODES),
     output:
         multiext(f"{RESULTS}/tables/step_level", ".csv", ".md", ".tex"),
     log:

@@ -2,6 +2,8 @@
 # Takes results/candidates/POLICY/BENCHMARK/SHARD.jsonl and the verifier; gives
 # results/scored/POLICY/BENCHMARK/SHARD.jsonl and results/metrics/best_of_n/POLICY.json.
 
+BEST_OF_N = f"{RESULTS}/metrics/best_of_n/{{policy}}.json"
+
 
 rule score_candidates:
     input:
@@ -17,7 +19,7 @@ rule score_candidates:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 720, gpus(CONFIG.verifier)),
+        **serves(CONFIG.verifier, 720),
         checked_inputs=1,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
@@ -37,7 +39,7 @@ rule compute_bon_metrics:
     input:
         lambda wildcards: scored_files(wildcards.policy),
     output:
-        json=f"{RESULTS}/metrics/best_of_n/{{policy}}.json",
+        json=BEST_OF_N,
         markdown=f"{RESULTS}/metrics/best_of_n/{{policy}}.md",
     log:
         f"{RESULTS}/logs/compute_bon_metrics/{{policy}}.log",

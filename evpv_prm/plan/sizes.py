@@ -76,7 +76,10 @@ def measure(config: Config, known: Mapping[str, Size]) -> Sizes:
     """
     assumed: list[str] = []
 
-    def look_up(name: str) -> Count:
+    def look_up(name: str, file: str) -> Count:
+        if Path(file).is_relative_to(config.results):
+            assumed.append(f"{name}: {file} is not made yet: not counted")
+            return UNKNOWN
         size = known.get(name)
         if size is None:
             assumed.append(f"{name}: no file, and no known size: not counted")
@@ -102,7 +105,8 @@ def missing_inputs(config: Config) -> list[str]:
     return sorted(names)
 
 
-LookUp = Callable[[str], Count]
+LookUp = Callable[[str, str], Count]
+"""Gives the known size of a thing by its name and the file or folder that would tell."""
 
 
 def _questions(config: Config, name: str, look_up: LookUp) -> Count:
@@ -110,12 +114,10 @@ def _questions(config: Config, name: str, look_up: LookUp) -> Count:
     selected = Path(config.results) / "questions" / f"{name}.jsonl"
     datasource = benchmark.datasource or name
     if selected.is_file():
-        return Count(sum(1 for _ in read_lines(selected)))
+        return Count(sum(1 for _ in read_lines(selected))).at_most(benchmark.limit)
     if Path(benchmark.questions).is_file():
         return Count(_by_datasource(benchmark.questions)[datasource]).at_most(benchmark.limit)
-    if Path(benchmark.questions).is_relative_to(config.results):
-        return Count(config.diagrams.questions_per_datasource).at_most(benchmark.limit)
-    return look_up(datasource).at_most(benchmark.limit)
+    return look_up(datasource, benchmark.questions).at_most(benchmark.limit)
 
 
 def _solutions(config: Config, look_up: LookUp) -> tuple[Count, Count]:
@@ -126,25 +128,25 @@ def _solutions(config: Config, look_up: LookUp) -> tuple[Count, Count]:
     if file.is_file():
         steps = [len(row["response"]["steps"]) for _, row in read_rows(file)][:limit]
         return Count(len(steps)), Count(sum(steps))
-    solutions = look_up(SOLUTIONS).at_most(limit)
-    return solutions, solutions * look_up(STEPS)
+    solutions = look_up(SOLUTIONS, str(file)).at_most(limit)
+    return solutions, solutions * look_up(STEPS, str(file))
 
 
 def _training(config: Config, look_up: LookUp) -> tuple[Count, Count, Count, Count]:
     """Images, solutions, and rows of the two trainings."""
     if not config.makes_verifier:
         return Count(0), Count(0), Count(0), Count(0)
-    folder = Path(config.results) / "data"
+    folder, source = Path(config.results) / "data", config.data_set.folder
     reports = [orjson.loads(path.read_bytes()) for path in folder.glob("pairs/*/report.json")]
     if reports:
         pairs = Count(sum(report["pairs"] for report in reports))
         images = Count(sum(report["images"] for report in reports))
     else:
-        pairs, images = look_up(TRAINING_PAIRS), look_up(TRAINING_IMAGES)
+        pairs, images = look_up(TRAINING_PAIRS, source), look_up(TRAINING_IMAGES, source)
     solutions = pairs * 2
     described = _rows(folder / "vision_sft" / "card.json") or images
     judged = _rows(folder / "step_judge_sft" / "card.json")
-    return images, solutions, described, judged or solutions * look_up(TRAINING_STEPS)
+    return images, solutions, described, judged or solutions * look_up(TRAINING_STEPS, source)
 
 
 def _rows(card: Path) -> Count | None:

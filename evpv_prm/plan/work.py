@@ -35,22 +35,23 @@ def model_class(config: Config, model: Model | str | None) -> str:
     """Return the class of a model, as rates name it.
 
     "any" stands for no model, "api" for one behind HTTP, "tiny" for the demo's. Others are told
-    apart by the number in their name, as in InternVL2_5-26B; the trained verifier by that of its
-    base. One without a number counts as the smallest.
+    apart by `parameters_b` or by the number in their name, as in InternVL2_5-26B; the trained
+    verifier by that of its base. One without a number counts as the smallest.
     """
     if model is None:
         return ANY_MODEL
-    if isinstance(model, Model):
-        if model.backend == "api":
-            return "api"
-        model = model.model
-    if Path(model).is_relative_to(Path(config.results) / "models"):
-        model = config.training.base
-    if Path(model).is_relative_to(Path(config.results) / "tiny"):
+    if isinstance(model, Model) and model.backend == "api":
+        return "api"
+    name = model.model if isinstance(model, Model) else model
+    if Path(name).is_relative_to(Path(config.results) / "models"):
+        name = config.training.base
+    if Path(name).is_relative_to(Path(config.results) / "tiny"):
         return "tiny"
-    number = re.search(r"(\d+(?:\.\d+)?)b(?![a-z0-9])", Path(model).name, re.IGNORECASE)
+    number = re.search(r"(\d+(?:\.\d+)?)b(?![a-z0-9])", Path(name).name, re.IGNORECASE)
     billions = float(number[1]) if number else 0.0
-    return next((name for most, name in CLASSES.items() if billions <= most), "larger")
+    if isinstance(model, Model):
+        billions = model.parameters_b or billions
+    return next((each for most, each in CLASSES.items() if billions <= most), "larger")
 
 
 def rate_key(config: Config, rule: str, wildcards: Wildcards) -> tuple[str, str] | None:
