@@ -7,6 +7,8 @@
 rule plan:
     input:
         without_lock,
+    log:
+        ".snakemake/plan.log",
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -18,7 +20,7 @@ rule plan:
     message:
         "Plan the run"
     shell:
-        "{params.command:q} --config-json {params.config:q}"
+        "{params.command:q} --config-json {params.config:q} | tee {log:q}"
 
 
 use rule plan as rates with:
