@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from tqdm import tqdm
 
 from evpv_prm import cli
 from evpv_prm.answers import ground_truth, is_correct, normalise
@@ -24,6 +23,7 @@ from evpv_prm.errors import InputError, UserError
 from evpv_prm.metrics.best_of_n import NO_ANSWER
 from evpv_prm.metrics.bon_summary import SCORES, Outcomes
 from evpv_prm.metrics.metrics_file import OVERALL
+from evpv_prm.progress import track
 from evpv_prm.records import failure_reason
 from evpv_prm.reward import AGGREGATIONS
 
@@ -137,7 +137,7 @@ def _judged(questions: Sequence[ScoredQuestion], workers: int) -> Iterator[_Judg
         (q.question, q.answer, q.choices, [c.final_answer or "" for c in q.candidates])
         for q in questions
     ]
-    progress = partial(tqdm, total=len(tasks), desc="judging", unit="question", disable=None)
+    progress = partial(track, label="judging", unit="questions", total=len(tasks))
     if workers == 1:
         yield from progress(map(_judge, tasks))
         return
