@@ -1,5 +1,6 @@
 # Before and after a run: what it will cost, and what it has cost.
-# Takes the configuration and what is there; gives results/rates.csv, which later plans use.
+# Takes the configuration and what is there; gives a report in results/logs/, and
+# results/rates.csv, which later plans use.
 
 # Snakemake wants to know the cores before it looks at the target; these two need but one.
 if {"plan", "rates"} & set(sys.argv) and workflow.resource_settings.nodes is None:
@@ -9,6 +10,8 @@ if {"plan", "rates"} & set(sys.argv) and workflow.resource_settings.nodes is Non
 # Without outputs both run whenever they are asked for. They run Snakemake's Python, which reads
 # the DAG, and not that of an environment for jobs.
 rule plan:
+    log:
+        f"{RESULTS}/logs/plan.log",
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -20,10 +23,12 @@ rule plan:
     message:
         "Plan the run"
     shell:
-        "{params.command:q} --config-json {params.config:q}"
+        "{params.command:q} --config-json {params.config:q} 2>&1 | tee {log:q}"
 
 
 use rule plan as rates with:
+    log:
+        f"{RESULTS}/logs/rates.log",
     params:
         command=[sys.executable, "-m", "evpv_prm.plan.update_rates"],
         config=CONFIG.model_dump_json(),
