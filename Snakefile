@@ -1,6 +1,9 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
 # Targets: all (default) and the keys of TARGETS below. Rules live in rules/, logic in evpv_prm/.
 
+import shutil
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -74,3 +77,12 @@ for target, files in TARGETS.items():
             rules.validate_inputs.output if target not in ("data", "models") else [],
             files,
         localrule: True
+
+
+onerror:
+    # A job cannot write that to its log: it is on the same disk.
+    if shutil.disk_usage(RESULTS).free < 2**20:
+        print(
+            f"error: no space left for {RESULTS}: make room and run again",
+            file=sys.stderr,
+        )
