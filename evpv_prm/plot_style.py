@@ -19,9 +19,9 @@ from evpv_prm import reports
 from evpv_prm.jsonl import atomic_write
 
 # The palette of Okabe and Ito (2008), "Color universal design".
-BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GREY = "#7F7F7F"
-_SERIES = (BLUE, ORANGE, GREEN, "#D55E00", "#CC79A7", "#56B4E9")
+_SERIES = (BLUE, ORANGE, GREEN, VERMILION, "#CC79A7", "#56B4E9")
 
 
 def colours(count: int) -> list[str]:
