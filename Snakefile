@@ -34,8 +34,9 @@ if CONFIG.intervention:
     include: "rules/intervention.smk"
 
 
-BEST_OF_N = rules.compute_bon_metrics.output.json
-BON_TABLES, BON_CURVES = rules.tabulate_best_of_n.output, rules.plot_bon_curves.output
+include: "rules/summary.smk"
+
+
 TRAINING_DATA = [
     rules.describe_images.output,
     rules.build_step_judge_sft_data.output,
@@ -46,10 +47,11 @@ TRAINING_DATA = [
 TARGETS = {
     "data": TRAINING_DATA,
     "models": [rules.merge_step_judge.output, rules.plot_training_curves.output],
-    "best_of_n": expand(BEST_OF_N, policy=CONFIG.policies),
+    "best_of_n": rules.tabulate_best_of_n.input,
     **EXPERIMENTS,
-    "tables": [BON_TABLES, experiment_results("tables")],
-    "figures": [BON_CURVES, TRAINING_FIGURES, experiment_results("figures")],
+    "tables": TABLES,
+    "figures": FIGURES,
+    "report": rules.write_report.output,
 }
 
 
@@ -57,8 +59,8 @@ rule all:
     default_target: True
     input:
         rules.validate_inputs.output,
-        [BON_TABLES, BON_CURVES, rules.write_provenance.output],
-        [rules.check_leakage.output, TRAINING_FIGURES] if MAKES_VERIFIER else [],
+        [TABLES, FIGURES, rules.write_provenance.output, rules.write_report.output],
+        rules.check_leakage.output if MAKES_VERIFIER else [],
         EXPERIMENTS.values(),
     localrule: True
 

@@ -8,10 +8,12 @@ from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
+from evpv_prm.run_report.exhibits import SUFFIXES, find
 from evpv_prm.site import load_site, resources
 from evpv_prm.workflow import (
     MANIFEST,
     MODELS,
+    PACKAGE,
     annotation_files,
     checkpoint_files,
     code_digest,
@@ -49,6 +51,10 @@ TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 # one it would hide every other change from Snakemake.
 CHECKED = 1_000_000
 workflow.register_resource("checked_inputs", CHECKED)
+
+
+# What Snakemake's own report (`snakemake --report FILE`) begins with.
+report: "../evpv_prm/run_report/captions/run.rst"
 
 
 wildcard_constraints:
@@ -127,13 +133,30 @@ def experiment_results(folder):
 
 def named_metrics(wildcards, input):
     """The metrics files as NAME=FILE, in the configuration's order."""
-    return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
+    return named(CONFIG.policies, input)
 
 
 def named_step_metrics(wildcards, input):
     """The step-level metrics files as NAME=FILE, named as tables and figures show them."""
-    names = STEP_MODES.values()
-    return [f"{name}={file}" for name, file in zip(names, input, strict=True)]
+    return named(STEP_MODES.values(), input)
+
+
+def exhibit(kind, name):
+    """The files of a table or a figure; the one that is shown is in Snakemake's own report, too."""
+    found = find(kind, name)
+    first, *others = (f"{RESULTS}/{kind}/{name}{suffix}" for suffix in SUFFIXES[kind])
+    shown = report(
+        first,
+        caption=f"../{found.caption.relative_to(PACKAGE.parent)}",
+        category=found.section,
+        labels={"what": found.title, "as": kind.removesuffix("s")},
+    )
+    return [shown, *others]
+
+
+def named(names, files):
+    """Files as NAME=FILE, for a command that takes several."""
+    return [f"{name}={file}" for name, file in zip(names, files, strict=True)]
 
 
 def stem(wildcards, output):
