@@ -50,7 +50,8 @@ def comparison_table(rows: Sequence[Comparison]) -> Table:
 
     Reasons and references are long and few: the notes have them, by letter and by number.
     """
-    reasons = dict(zip(dict.fromkeys(row.reason for row in rows if row.reason), _letters()))
+    found = dict.fromkeys(row.reason for row in rows if row.reason)
+    reasons = dict(zip(found, _letters(), strict=False))
     references = {name: n for n, name in enumerate(dict.fromkeys(r.reference for r in rows), 1)}
     return Table(
         "Published numbers and ours",
@@ -74,9 +75,7 @@ def _letters() -> Iterator[str]:
     return map("".join, chain.from_iterable(product(ascii_lowercase, repeat=n) for n in (1, 2)))
 
 
-def _cells(
-    row: Comparison, reasons: Mapping[str, str], references: Mapping[str, int]
-) -> list[str]:
+def _cells(row: Comparison, reasons: Mapping[str, str], references: Mapping[str, int]) -> list[str]:
     measured, difference = row.measured, row.difference
     is_gain = row.quantity == GAIN
     text = gain_with_interval if is_gain else with_interval

@@ -60,7 +60,7 @@ def _job(folder: Path, path: Path, gpus: Mapping[str, int]) -> pd.DataFrame:
         # Snakemake writes "-" or "NA" where a job was too short to be watched.
         frame = pd.read_csv(path, sep="\t", na_values=["-", "NA"])[list(_READ)]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(path, expected=f"expected a benchmark file of Snakemake: {error}") from None
+        raise InputError(path, expected=f"expected a benchmark file: {error}") from error
     of_name = gpus.get(f"{stage}/{names[0]}", 0) if names else 0
     job = frame.rename(columns=_READ).astype(float).assign(stage=stage)
     return job.assign(gpu_s=job["wall_s"] * gpus.get(stage, of_name))

@@ -24,7 +24,8 @@ MANIFEST = "download.json"
 
 
 def code_digest(*modules: str) -> str:
-    """Return a digest of modules of this package and of all that they import from it.
+    """Return a digest of modules of this package, of all that they import from it, and of the
+    files other than code, such as templates, in the subpackages of these.
 
     A rule holds the digest of the modules that it runs as a parameter: when the code changes, it
     runs again, and nothing else does.
@@ -32,7 +33,8 @@ def code_digest(*modules: str) -> str:
     Args:
         modules: dotted names without the package's own, such as "metrics.best_of_n".
     """
-    files = sorted(set().union(*(_closure(_file(module)) for module in modules)))
+    code = set().union(*(_closure(_file(module)) for module in modules))
+    files = sorted(code.union(*(_data(folder) for folder in {file.parent for file in code})))
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.relative_to(PACKAGE).as_posix()}\0".encode())
@@ -55,6 +57,13 @@ def job_environment(repository: Path | str, environ: Mapping[str, str]) -> dict[
 def _file(module: str) -> Path:
     path = PACKAGE.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _data(folder: Path) -> set[Path]:
+    if folder == PACKAGE:
+        return set()
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".py")
+    return {path for path in found if "__pycache__" not in path.parts}
 
 
 def _closure(file: Path) -> set[Path]:

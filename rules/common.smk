@@ -3,6 +3,7 @@
 
 import os
 import sys
+from types import SimpleNamespace
 
 from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.config import load_config
@@ -95,6 +96,22 @@ def needs(memory_gb, minutes, gpus=0):
 def gpus(model):
     """GPUs that serve a model; none behind an API or where there is no GPU to ask for."""
     return model.vllm.tensor_parallel_size if model.backend == "vllm" else 0
+
+
+def gpus_of_stages():
+    """GPUs of the rules that ask for some: STAGE=N, or STAGE/POLICY=N where the policy decides."""
+    words = []
+    for asking in workflow.rules:
+        policies = CONFIG.policies if "policy" in asking.wildcard_names else [""]
+        for key in {"gpu", "gres"} & set(asking.resources):
+            for policy in policies:
+                value = (
+                    asking.resources[key].evaluate(SimpleNamespace(policy=policy)).value
+                )
+                # gpu:TYPE:N where GPUs are asked for as --gres, and nothing where there are none
+                count = str(value).rpartition(":")[2] or 0
+                words.append(f"{os.path.join(asking.name, policy).rstrip('/')}={count}")
+    return words
 
 
 def benchmark_arguments():

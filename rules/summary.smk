@@ -3,8 +3,6 @@
 # results/figures/{paper_comparison,stage_costs}.*, results/report.html and
 # results/figures/index.html.
 
-from types import SimpleNamespace
-
 CARDS = [
     f"{RESULTS}/data/{stage.replace('vision_dpo', 'dpo')}/card.json" for stage in STAGES
 ]
@@ -68,22 +66,6 @@ FIGURES = [
 ]
 
 
-def gpus_of_stages():
-    """GPUs of the rules that ask for some: STAGE=N, or STAGE/POLICY=N where the policy decides."""
-    words = []
-    for asking in workflow.rules:
-        policies = CONFIG.policies if "policy" in asking.wildcard_names else [""]
-        for key in {"gpu", "gres"} & set(asking.resources):
-            for policy in policies:
-                value = (
-                    asking.resources[key].evaluate(SimpleNamespace(policy=policy)).value
-                )
-                # gpu:TYPE:N where GPUs are asked for as --gres, and nothing where there are none
-                count = str(value).rpartition(":")[2] or 0
-                words.append(f"{os.path.join(asking.name, policy).rstrip('/')}={count}")
-    return words
-
-
 rule plot_stage_costs:
     input:
         # All that has been timed by then.
@@ -128,6 +110,7 @@ rule write_report:
         corruption=rules.summarise_corruption.output if CONFIG.step_level else [],
         ablations=rules.summarise_ablations.output if CONFIG.step_level else [],
         cards=CARDS if MAKES_VERIFIER else [],
+        costs=rules.plot_stage_costs.output[-1],
         tables=TABLES,
         figures=FIGURES,
     output:
@@ -143,7 +126,6 @@ rule write_report:
     resources:
         **needs(1, 10),
     params:
-        costs=rules.plot_stage_costs.output[-1],
         best_of_n=lambda wildcards, input: named(CONFIG.policies, input.best_of_n),
         experiments=lambda wildcards, input: [
             *("--step-level", *named(STEP_NAMES, input.step_level)),
@@ -159,6 +141,6 @@ rule write_report:
     shell:
         "python -m evpv_prm.write_report --best-of-n {params.best_of_n:q}"
         " {params.experiments:q} --cards {input.cards:q}"
-        " --provenance {input.provenance:q} --inputs {input.inputs:q} --costs {params.costs:q}"
+        " --provenance {input.provenance:q} --inputs {input.inputs:q} --costs {input.costs:q}"
         " --tables {params.tables:q} --figures {params.figures:q}"
         " --output {output.report:q} --gallery {output.gallery:q} > {log:q} 2>&1"

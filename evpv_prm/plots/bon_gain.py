@@ -74,13 +74,15 @@ def draw_bon_gain(frame: pd.DataFrame, width_in: float) -> Figure:
     gains_in = 0.6 + _ROW_IN * len(benchmarks) * (len(policies) + 1)
     height = max(_PANEL_IN, gains_in) if is_wide else _PANEL_IN + gains_in
     figure = Figure(figsize=(width_in, height + 0.3), layout="constrained")
-    shape = (1, 2) if is_wide else (2, 1)
-    ratios = {} if is_wide else {"height_ratios": [_PANEL_IN, gains_in]}
-    left, right = figure.subplots(*shape, **ratios).flat
+    left, right = (
+        figure.subplots(1, 2)
+        if is_wide
+        else figure.subplots(2, 1, height_ratios=[_PANEL_IN, gains_in])
+    )
     colours = dict(zip(policies, plot_style.colours(len(policies)), strict=True))
     _draw_bars(left, ours[ours["benchmark"] == MACRO_AVERAGE], policies, colours)
     _draw_gains(right, frame, benchmarks, colours)
-    is_published = (frame["results"] == PUBLISHED_RESULT).any()
+    is_published = PUBLISHED_RESULT in set(frame["results"])
     figure.legend(
         handles=_legend(int(ours["k"].max()), is_published),
         loc="outside upper center", ncols=3 if is_wide else 2,
@@ -100,12 +102,12 @@ def _draw_bars(
             mean, low, high = row.astype(float)
             panel.bar(place + shift, mean, 0.95 * _BAR, color=colours[policy], alpha=alpha)
             panel.vlines(place + shift, low, high, color="black", linewidth=0.7)
-        gain = rows.loc[(policy, _GAIN), "estimate"]
-        if not pd.isna(gain):
-            top = 100 * rows.loc[policy]["ci95_high"].loc[[_ALONE, _BEST]].max()
+        of_policy = rows.loc[policy]
+        top = 100 * of_policy["ci95_high"].loc[[_ALONE, _BEST]].max()
+        for gain in of_policy["estimate"].loc[[_GAIN]].dropna():
             panel.annotate(
-                _signed(float(gain)), (place, top), (0, 3), textcoords="offset points",
-                ha="center", size=7,
+                _signed(gain), (place, top), (0, 3), textcoords="offset points", ha="center",
+                size=7,
             )  # fmt: skip
     panel.set_xticks(range(len(policies)), policies, parse_math=False)
     panel.set_xlim(-0.6, len(policies) - 0.4)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -59,9 +61,7 @@ def draw_paper_comparison(frame: pd.DataFrame, caution: str | None, width_in: fl
             panel.set_title(title, loc="left")
             if _PANELS[title] == (GAIN,):
                 panel.axvline(0, color=plot_style.GREY, linewidth=0.8)
-    figure.legend(
-        handles=_legend(frame), loc="outside lower center", ncols=5 if is_wide else 2
-    )
+    figure.legend(handles=_legend(frame), loc="outside lower center", ncols=5 if is_wide else 2)
     return figure
 
 
@@ -70,7 +70,10 @@ def _draw_panel(panel: Axes, frame: pd.DataFrame) -> None:
     panel.plot(
         100 * frame["published"], places, color=plot_style.GREY, marker="D", linestyle="", zorder=2
     )
-    for place, row in zip(places, frame.to_dict("records"), strict=True):
+    rows = [
+        dict(zip(map(str, frame), values, strict=True)) for values in frame.itertuples(index=False)
+    ]
+    for place, row in zip(places, rows, strict=True):
         if pd.isna(row["ours"]):
             continue
         colour, face, marker = _LOOKS[str(row["verdict"])]
@@ -78,14 +81,14 @@ def _draw_panel(panel: Axes, frame: pd.DataFrame) -> None:
         low, high = 100 * row["ci95_low"], 100 * row["ci95_high"]
         panel.hlines(place, low, high, color=colour, linewidth=0.9, linestyle=line)
         panel.plot(100 * row["ours"], place, color=colour, markerfacecolor=face, marker=marker)
-    panel.set_yticks(places, [_label(row) for row in frame.to_dict("records")], parse_math=False)
+    panel.set_yticks(places, [_label(row) for row in rows], parse_math=False)
     panel.set_ylim(len(frame) - 0.4, -0.6)
     panel.margins(x=0.08)
     panel.grid(visible=False, axis="y")
     panel.tick_params(axis="y", length=0)
 
 
-def _label(row: dict[str, object]) -> str:
+def _label(row: Mapping[str, Any]) -> str:
     if row["quantity"] == POLICY:
         return str(row["benchmark"])
     if row["quantity"] in (ALONE, BEST):
@@ -96,11 +99,7 @@ def _label(row: dict[str, object]) -> str:
 def _legend(frame: pd.DataFrame) -> list[Line2D]:
     found = set(frame[frame["ours"].notna()]["verdict"])
     entries = [("published", plot_style.GREY, plot_style.GREY, "D")]
-    entries += [
-        (f"ours: {verdict}", *look)
-        for verdict, look in _LOOKS.items()
-        if verdict in found
-    ]
+    entries += [(f"ours: {verdict}", *look) for verdict, look in _LOOKS.items() if verdict in found]
     return [
         Line2D([], [], color=colour, markerfacecolor=face, marker=marker, linestyle="", label=label)
         for label, colour, face, marker in entries

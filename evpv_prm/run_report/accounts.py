@@ -1,11 +1,13 @@
-"""What became of all that a run read: the funnel from records to numbers, and failures by reason."""
+"""What became of all that a run read: the funnel from records to numbers, and failures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
 
 from evpv_prm.data.conditions import SETTINGS
+from evpv_prm.data.constraint_corruption import MODES
 from evpv_prm.metrics.ablation_file import AblationMetrics
 from evpv_prm.metrics.bon_file import BonMetrics, Summary
 from evpv_prm.metrics.corruption_file import CorruptionMetrics
@@ -15,10 +17,12 @@ from evpv_prm.metrics.metrics_file import OVERALL
 from evpv_prm.metrics.rendering import Table
 from evpv_prm.metrics.step_file import StepMetrics, StepSummary
 
+_Part = TypeVar("_Part")
+
 
 @dataclass(frozen=True)
 class Results:
-    """The metrics of a run: of Best-of-N and the intervention by policy, of steps by way to judge."""
+    """The metrics of a run: by policy, and of labelled steps by way to judge."""
 
     best_of_n: Mapping[str, BonMetrics]
     steps: Mapping[str, StepMetrics] = field(default_factory=dict)
@@ -61,8 +65,7 @@ def funnels(results: Results) -> list[Funnel]:
             [
                 ([policy, name], _candidates(summary, metrics.num_candidates))
                 for policy, metrics in results.best_of_n.items()
-                for name, summary in metrics.datasources.items()
-                if name != OVERALL
+                for name, summary in _parts(metrics.datasources)
             ],
             "Counted: questions in the rates, those that were put to the policy. A candidate that "
             "was not made counts as wrong, one without a score ranks last.",
@@ -98,8 +101,7 @@ def funnels(results: Results) -> list[Funnel]:
                         ],
                     )
                     for policy, metrics in results.interventions.items()
-                    for name, part in metrics.datasources.items()
-                    if name != OVERALL
+                    for name, part in _parts(metrics.datasources)
                     for condition, found in part.conditions.items()
                 ],
                 "Asked: put to the policy; an answer that could not be made is wrong. Scored: "
@@ -148,28 +150,38 @@ def failures(results: Results) -> Table:
     return Table("Failures by reason", columns, rows, labels=4, notes=notes)
 
 
-def _failures(results: Results) -> Iterator[tuple[str, str, Mapping[str, int]]]:
+_Reasons: TypeAlias = Iterator[tuple[str, str, Mapping[str, int]]]
+"""An experiment, what failed in it, and how often by reason."""
+
+
+def _failures(results: Results) -> _Reasons:
     for policy, metrics in results.best_of_n.items():
-        for name, summary in metrics.datasources.items():
-            if name != OVERALL:
-                yield "Best-of-N", f"{policy}, {name}", summary.failures
+        for name, summary in _parts(metrics.datasources):
+            yield "Best-of-N", f"{policy}, {name}", summary.failures
     for way, steps in results.steps.items():
         for name, source in steps.sources.items():
             yield "Labelled steps", f"{way}, {name}", source.failures
     for policy, intervention in results.interventions.items():
-        for name, part in intervention.datasources.items():
-            if name == OVERALL:
-                continue
+        for name, part in _parts(intervention.datasources):
             for condition, found in part.conditions.items():
                 of = f"{policy}, {name}, {SETTINGS[condition].label}"
                 yield "Intervention", of, found.failures
     if results.corruption:
-        for view, seen in results.corruption.views.items():
-            yield "Corruption", f"{VIEW_LABELS[view]}, whole", seen.baseline.failures
-            for mode, passes in (("drop", seen.drop), ("flip", seen.flip)):
-                for ratio, scores in passes.items():
-                    of = f"{VIEW_LABELS[view]}, {MODE_LABELS[mode]} {ratio}"
-                    yield "Corruption", of, scores.failures
+        yield from _corruption_failures(results.corruption)
     if results.ablations:
         for entry in results.ablations.configurations:
             yield "Ablations", entry.name, entry.failures
+
+
+def _parts(datasources: Mapping[str, _Part]) -> Iterator[tuple[str, _Part]]:
+    """Leave out all datasources pooled, which would count everything twice."""
+    return ((name, part) for name, part in datasources.items() if name != OVERALL)
+
+
+def _corruption_failures(metrics: CorruptionMetrics) -> _Reasons:
+    for view, seen in metrics.views.items():
+        yield "Corruption", f"{VIEW_LABELS[view]}, whole", seen.baseline.failures
+        for mode in MODES:
+            for scores in seen.curve(mode)[1:]:
+                of = f"{VIEW_LABELS[view]}, {MODE_LABELS[mode]} {scores.ratio:g}"
+                yield "Corruption", of, scores.failures

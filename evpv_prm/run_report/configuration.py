@@ -19,7 +19,9 @@ def differences(config: Config) -> Table:
     """
     rows = list(_differences("", Config(), config))
     notes = [] if rows else ["None: this is the paper's experiment."]
-    return Table("Configuration, where it is not the paper's", ["Key", "Paper", "Here"], rows, 3, notes)
+    return Table(
+        "Configuration, where it is not the paper's", ["Key", "Paper", "Here"], rows, 3, notes
+    )
 
 
 def _differences(key: str, paper: Any, here: Any) -> Iterator[list[str]]:

@@ -9,7 +9,6 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from evpv_prm.config import Config, Model
-from evpv_prm.metrics.metrics_file import OVERALL
 from evpv_prm.metrics.rendering import (
     MISSING,
     Table,
@@ -66,9 +65,15 @@ def glance(
         mean, n = metrics.macro_average, metrics.num_candidates
         accuracy = percent(mean.bon_at_k["gated"][aggregation].get(str(n)))
         alone = percent(mean.random_choice)
-        yield f"Accuracy (%) of {policy}: alone → BoN@{n}, mean of benchmarks", f"{alone} → {accuracy}"
+        yield (
+            f"Accuracy (%) of {policy}: alone → BoN@{n}, mean of benchmarks",
+            f"{alone} → {accuracy}",
+        )
         gain = mean.bon_gain["gated"][aggregation]
-        yield f"Gain of {policy}, points with 95 % interval", gain_with_interval(gain.estimate, gain.ci95)
+        yield (
+            f"Gain of {policy}, points with 95 % interval",
+            gain_with_interval(gain.estimate, gain.ci95),
+        )
     for way, steps in results.steps.items():
         pooled = steps.overall.pooled
         name = f"Macro-F1 (%) on labelled steps, {way}"
@@ -86,7 +91,13 @@ def data_tables(inputs: InputsReport, cards: Sequence[DataCard]) -> Iterator[Tab
         "Benchmarks",
         ["Benchmark", "File", "Problems", "Questions", "Images"],
         [
-            [name, found.questions_file, _counts(found.counts), f"{found.questions:,}", f"{found.images:,}"]
+            [
+                name,
+                found.questions_file,
+                _counts(found.counts),
+                f"{found.questions:,}",
+                f"{found.images:,}",
+            ]
             for name, found in inputs.benchmarks.items()
         ],
         labels=3,
@@ -161,7 +172,11 @@ def cost_table(costs: pd.DataFrame) -> Table:
     """Lay out what the stages took; `costs` is that of `stage_costs.read_costs`."""
     with_gpu = bool(costs["gpu_s"].sum())
     times = ["wall_s", "cpu_s", *(["gpu_s"] if with_gpu else [])]
-    total = {"stage": "All stages", **costs[["jobs", *times]].sum(), "peak_mb": costs["peak_mb"].max()}
+    total = {
+        "stage": "All stages",
+        **costs[["jobs", *times]].sum(),
+        "peak_mb": costs["peak_mb"].max(),
+    }
     rows = [
         [
             str(row["stage"]),
