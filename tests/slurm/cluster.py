@@ -137,9 +137,7 @@ def up(shape: Shape) -> None:
             ["add", "user", "root", "Account=test", "Cluster=evpvtest"],
         ):
             subprocess.run(["sacctmgr", "-i", *words], capture_output=True, check=False)
-    if not _running("slurmctld"):
-        _start("slurmctld", "-i", "-f", os.environ["SLURM_CONF"])
-        _wait("slurmctld", lambda: "is UP" in _output("scontrol", "ping"))
+    _start_controller()
     for number in range(1, shape.nodes + 1):
         start_node(f"n{number}")
     _wait("the nodes", lambda: _usable_nodes() == shape.nodes)
@@ -162,6 +160,22 @@ def down() -> None:
     if ETC.is_symlink() and ETC.readlink() == FOLDER / "slurm.conf":
         ETC.unlink()
     shutil.rmtree(FOLDER)
+
+
+@contextlib.contextmanager
+def without_controller() -> Iterator[None]:
+    """Stop the controller until the block ends; jobs run on."""
+    _stop("slurmctld")
+    try:
+        yield
+    finally:
+        _start_controller()
+
+
+def _start_controller() -> None:
+    if not _running("slurmctld"):
+        _start("slurmctld", "-f", os.environ["SLURM_CONF"])
+        _wait("slurmctld", lambda: "is UP" in _output("scontrol", "ping"))
 
 
 def start_node(name: str) -> None:
