@@ -19,6 +19,7 @@ include: "rules/train.smk"
 include: "rules/candidates.smk"
 include: "rules/verify.smk"
 include: "rules/report.smk"
+include: "rules/cases.smk"
 
 
 if CONFIG.step_level:
@@ -50,6 +51,7 @@ TARGETS = {
     **EXPERIMENTS,
     "tables": [BON_TABLES, experiment_results("tables")],
     "figures": [BON_CURVES, TRAINING_FIGURES, experiment_results("figures")],
+    "cases": rules.write_case_browser.output.page,
 }
 
 
@@ -60,6 +62,7 @@ rule all:
         [BON_TABLES, BON_CURVES, rules.write_provenance.output],
         [rules.check_leakage.output, TRAINING_FIGURES] if MAKES_VERIFIER else [],
         EXPERIMENTS.values(),
+        TARGETS["cases"],
     localrule: True
 
 

@@ -5,6 +5,8 @@ import os
 import sys
 
 from evpv_prm.ablations import NAMES as ABLATION_NAMES
+from evpv_prm.cases.page import asset_names
+from evpv_prm.cases.shapes import SOLUTIONS
 from evpv_prm.config import load_config
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
@@ -41,6 +43,7 @@ shell.prefix("".join(f"{command}; " for command in SITE.setup))
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 # What the targets of the experiments make; their rules add to it.
 EXPERIMENTS = {"step_level": [], "ablations": [], "gate": [], "intervention": []}
+CASE_ASSETS = asset_names()
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
@@ -61,11 +64,11 @@ scattergather:
     shards=CONFIG.shards,
 
 
-def scored_files(policy):
-    """All scored files of one policy: every benchmark, every shard."""
+def scored_files(policy, benchmarks=CONFIG.benchmarks):
+    """The scored files of one policy: every shard of these benchmarks, of all by default."""
     return [
         shard
-        for benchmark in CONFIG.benchmarks
+        for benchmark in benchmarks
         for shard in gather.shards(
             f"{RESULTS}/scored/{policy}/{benchmark}/{{scatteritem}}.jsonl"
         )
