@@ -19,6 +19,7 @@ include: "rules/train.smk"
 include: "rules/candidates.smk"
 include: "rules/verify.smk"
 include: "rules/report.smk"
+include: "rules/cases.smk"
 
 
 if CONFIG.step_level:
@@ -37,13 +38,6 @@ if CONFIG.intervention:
 include: "rules/summary.smk"
 
 
-TRAINING_DATA = [
-    rules.describe_images.output,
-    rules.build_step_judge_sft_data.output,
-    rules.build_dpo_data.output,
-    rules.check_leakage.output,
-    rules.plot_error_categories.output,
-]
 TARGETS = {
     "data": TRAINING_DATA,
     "models": [rules.merge_step_judge.output, rules.plot_training_curves.output],
@@ -52,6 +46,7 @@ TARGETS = {
     "tables": TABLES,
     "figures": FIGURES,
     "report": rules.write_report.output,
+    "cases": rules.write_case_browser.output.page,
 }
 
 
@@ -62,6 +57,7 @@ rule all:
         [TABLES, FIGURES, rules.write_provenance.output, rules.write_report.output],
         rules.check_leakage.output if MAKES_VERIFIER else [],
         EXPERIMENTS.values(),
+        TARGETS["cases"],
     localrule: True
 
 

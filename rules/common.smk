@@ -6,6 +6,8 @@ import sys
 from types import SimpleNamespace
 
 from evpv_prm.ablations import NAMES as ABLATION_NAMES
+from evpv_prm.cases.page import asset_names
+from evpv_prm.cases.shapes import SOLUTIONS
 from evpv_prm.config import load_config
 from evpv_prm.devices import SHARING, allocated_devices, check_fits
 from evpv_prm.errors import UserError
@@ -54,6 +56,7 @@ shell.prefix("set -euo pipefail; trap : TERM; " + "".join(f"{c}; " for c in SITE
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 # What the targets of the experiments make; their rules add to it.
 EXPERIMENTS = {"step_level": [], "ablations": [], "gate": [], "intervention": []}
+CASE_ASSETS = asset_names()
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
@@ -78,11 +81,11 @@ scattergather:
     shards=CONFIG.shards,
 
 
-def scored_files(policy):
-    """All scored files of one policy: every benchmark, every shard."""
+def scored_files(policy, benchmarks=CONFIG.benchmarks):
+    """The scored files of one policy: every shard of these benchmarks, of all by default."""
     return [
         shard
-        for benchmark in CONFIG.benchmarks
+        for benchmark in benchmarks
         for shard in gather.shards(
             f"{RESULTS}/scored/{policy}/{benchmark}/{{scatteritem}}.jsonl"
         )

@@ -135,7 +135,7 @@ rule write_report:
         ],
         tables=[file for file in TABLES if file.endswith(".md")],
         figures=[file for file in FIGURES if file.endswith(".png")],
-        code=code_digest("write_report"),
+        code=code_digest("write_report", "run_report.assets", "run_report.captions"),
     message:
         "Write the report"
     shell:

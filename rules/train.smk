@@ -195,3 +195,11 @@ if MAKES_VERIFIER:
         rules.plot_error_categories.output,
         rules.plot_training_curves.output,
     ]
+
+TRAINING_DATA = [
+    rules.describe_images.output,
+    rules.build_step_judge_sft_data.output,
+    rules.build_dpo_data.output,
+    rules.check_leakage.output,
+    rules.plot_error_categories.output,
+]

@@ -30,7 +30,7 @@ class Exhibit:
     @property
     def caption(self) -> Path:
         """The file of its caption, in reStructuredText."""
-        return CAPTIONS / self.kind / f"{self.name}.rst"
+        return CAPTIONS / f"{self.kind[:-1]}_{self.name}.rst"
 
 
 _PAPER, _BON, _STEPS = "The paper's numbers", "Best-of-N", "Labelled steps"

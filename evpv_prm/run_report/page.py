@@ -20,7 +20,7 @@ from evpv_prm.errors import InputError, UserError
 from evpv_prm.metrics.rendering import Table, from_markdown
 from evpv_prm.run_report.exhibits import EXHIBITS, OVERVIEW, SUFFIXES, Exhibit
 
-_FOLDER = Path(__file__).parent
+_ASSETS = Path(__file__).parent / "assets"
 _PIXELS_AN_INCH = 112  # letters of 8 points are 12 pixels high
 
 
@@ -112,7 +112,7 @@ def _render(
     facts: Mapping[str, Any],
 ) -> str:
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(_ASSETS),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -121,7 +121,7 @@ def _render(
     environment.filters["image"] = image
     environment.filters["link"] = lambda path: _link(output, path)
     environment.filters["rst"] = _prose
-    style = Markup((_FOLDER / "style.css").read_text())
+    style = Markup((_ASSETS / "style.css").read_text())
     sections = [
         (name, list(group)) for name, group in groupby(exhibits, lambda each: each.exhibit.section)
     ]
