@@ -98,7 +98,7 @@ def from_markdown(text: str) -> tuple[str | None, list[Table]]:
         if first.startswith("> "):
             note = first[2:]
         elif first.startswith("**") and first.endswith("**"):
-            tables.append(Table(first[2:-2], (), (), 0))
+            tables.append(Table(first[2:-2], (), (), 0, []))
         elif first.startswith("| ") and tables:
             rule, *rows = map(_cells, lines)
             tables[-1] = replace(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,81 +13,11 @@ from hypothesis import strategies as st
 from evpv_prm import compare_with_paper, published
 from evpv_prm.cli import run
 from evpv_prm.jsonl import write_json
-from evpv_prm.metrics.bon_file import BonMetrics, Summary
+from evpv_prm.metrics.bon_file import BonMetrics
 from evpv_prm.metrics.paper_comparison import Comparison, Measured, Run, compare, comparison_frame
-from evpv_prm.metrics.step_file import StepMetrics
 from evpv_prm.prompts import CATEGORIES, SUBCATEGORIES
 from evpv_prm.published import BENCHMARK_QUESTIONS, SOURCE_SOLUTIONS
-
-AGGREGATION = "geometric_mean"
-
-
-def summary(n: int, alone: float = 0.4, best: float = 0.5, k: int = 8) -> Summary:
-    """Metrics at k = 1 and N, each number with an interval of two points around it."""
-    rates, bands = {"1": alone, str(k): best}, {"1": around(alone), str(k): around(best)}
-    gain = {AGGREGATION: {"estimate": best - alone, "ci95": around(best - alone)}}
-    return Summary.model_validate(
-        {
-            "n": n,
-            "n_scored": n,
-            "n_candidates": n * k,
-            "n_unscored_candidates": {"gated": 0, "raw": 0},
-            "failures": {},
-            "random_choice": alone,
-            "pass_at_k": rates,
-            "majority_vote": rates,
-            "bon_at_k": dict.fromkeys(("gated", "raw"), {AGGREGATION: rates}),
-            "bon_gain": dict.fromkeys(("gated", "raw"), gain),
-            "bon_gain_over_majority_vote": dict.fromkeys(("gated", "raw"), gain),
-            "gate_gain": gain,
-            "intervals": {
-                "pass_at_k": bands,
-                "majority_vote": bands,
-                "bon_at_k": dict.fromkeys(("gated", "raw"), {AGGREGATION: bands}),
-            },
-        }
-    )
-
-
-def around(value: float) -> tuple[float, float]:
-    return value - 0.01, value + 0.01
-
-
-def policy(questions: Mapping[str, int] = BENCHMARK_QUESTIONS, k: int = 8) -> BonMetrics:
-    return BonMetrics(
-        num_candidates=k,
-        aggregations=[AGGREGATION],
-        bootstrap_samples=10,
-        seed=0,
-        datasources={name: summary(n, k=k) for name, n in questions.items()},
-        macro_average=summary(sum(questions.values()), best=0.49, k=k),
-    )
-
-
-def steps(solutions: Mapping[str, int] = SOURCE_SOLUTIONS, macro_f1: float = 0.68) -> StepMetrics:
-    def one(n: int) -> dict[str, Any]:
-        counts = {"right": n, "wrong": 0, "failed": 0}
-        return {
-            **dict.fromkeys(("n_samples", "n_with_steps", "n_steps"), n),
-            "n_neutral": 0,
-            "n_without_probability": 0,
-            "confusion": {"right": counts, "wrong": counts},
-            "failures": {},
-            **dict.fromkeys(("f1_correct", "f1_incorrect", "macro_f1", "auroc"), macro_f1),
-            "ci95": around(macro_f1),
-            "first_error_accuracy": None,
-        }
-
-    mean = {"macro_f1": macro_f1, "ci95": around(macro_f1)}
-    return StepMetrics.model_validate(
-        {
-            "bootstrap_samples": 10,
-            "seed": 0,
-            "sources": {name: one(n) for name, n in solutions.items()},
-            "policies": {},
-            "OVERALL": {"pooled": one(sum(solutions.values())), "source_weighted": mean},
-        }
-    )
+from tests.measured import AGGREGATION, policy, steps
 
 
 def by_subject(found: Run, quantity: str) -> dict[str, Comparison]:

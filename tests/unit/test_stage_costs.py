@@ -11,17 +11,9 @@ from evpv_prm import stage_costs
 from evpv_prm.cli import run
 from evpv_prm.jsonl import write_json
 from evpv_prm.stage_costs import read_costs, unit
+from tests.measured import PROVENANCE
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-PROVENANCE = {
-    "written": "2026-01-01",
-    "git": {"revision": None, "dirty": None},
-    **dict.fromkeys(("config_sha256", "prompts", "python"), "x"),
-    "seed": 0,
-    **dict.fromkeys(("policies", "verifier", "packages"), {}),
-    "hardware": {"machine": "x", "system": "x", "cores": 2, "memory_gib": 8.0, "gpus": []},
-    "config": {"site": None},
-}
 
 
 def job(folder: Path, name: str, wall: float, cpu: object = 1.0, memory: object = 100) -> None:
@@ -44,9 +36,8 @@ def benchmarks(tmp_path: Path) -> Path:
 def test_jobs_are_summed_by_stage_the_longest_first(benchmarks: Path) -> None:
     costs = read_costs(benchmarks, {}).set_index("stage")
     assert list(costs.index) == ["score", "sample", "check"]
-    assert costs.loc["score"].to_dict() == {
-        **{"jobs": 2, "wall_s": 100, "cpu_s": 50, "gpu_s": 0, "peak_mb": 700},
-    }
+    expected = {"jobs": 2, "wall_s": 100, "cpu_s": 50, "gpu_s": 0, "peak_mb": 700}
+    assert costs.loc["score"].to_dict() == expected
     assert costs.loc["check", "cpu_s"] == 0
 
 
