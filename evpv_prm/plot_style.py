@@ -24,6 +24,14 @@ GREY = "#7F7F7F"
 _SERIES = (BLUE, ORANGE, GREEN, VERMILION, "#CC79A7", "#56B4E9")
 
 
+_TWO_COLUMNS_FROM_IN = 5.0
+
+
+def is_narrow(width_in: float) -> bool:
+    """Tell whether a figure has the width of one column of a page, where panels are stacked."""
+    return width_in < _TWO_COLUMNS_FROM_IN
+
+
 def colours(count: int) -> list[str]:
     """Return colours for series that are alike; they repeat after six."""
     return list(islice(cycle(_SERIES), count))

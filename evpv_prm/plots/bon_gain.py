@@ -22,7 +22,6 @@ from evpv_prm.published import BENCHMARK_QUESTIONS, EVPV_PRM
 
 _ALONE, _BEST, _GAIN = "random_choice", "bon_at_k", "bon_gain"
 _MEAN = "Mean of benchmarks"
-_TWO_COLUMNS_FROM_IN = 5.0
 _ROW_IN, _PANEL_IN = 0.13, 2.2
 _BAR = 0.36
 _SPREAD = 0.6
@@ -70,7 +69,7 @@ def draw_bon_gain(frame: pd.DataFrame, width_in: float) -> Figure:
     """
     ours = frame[frame["results"] == THIS_RUN]
     policies, benchmarks = (list(dict.fromkeys(ours[name])) for name in ("policy", "benchmark"))
-    is_wide = width_in >= _TWO_COLUMNS_FROM_IN
+    is_wide = not plot_style.is_narrow(width_in)
     gains_in = 0.6 + _ROW_IN * len(benchmarks) * (len(policies) + 1)
     height = max(_PANEL_IN, gains_in) if is_wide else _PANEL_IN + gains_in
     figure = Figure(figsize=(width_in, height + 0.3), layout="constrained")

@@ -22,7 +22,6 @@ _PANELS = {
     "Share of wrong steps (%)": (SHARE,),
 }
 _LEFT = 3  # panels of the left column, if there are two
-_TWO_COLUMNS_FROM_IN = 5.0
 _ROW_IN, _PANEL_IN = 0.17, 0.5
 _LOOKS = {
     "within the interval": (plot_style.BLUE, plot_style.BLUE, "o"),
@@ -42,7 +41,7 @@ def draw_paper_comparison(frame: pd.DataFrame, caution: str | None, width_in: fl
     panels = [
         (title, frame[frame["quantity"].isin(quantities)]) for title, quantities in _PANELS.items()
     ]
-    is_wide = width_in >= _TWO_COLUMNS_FROM_IN
+    is_wide = not plot_style.is_narrow(width_in)
     groups = [panels[:_LEFT], panels[_LEFT:]] if is_wide else [panels]
     heights = [sum(_ROW_IN * len(rows) + _PANEL_IN for _, rows in group) for group in groups]
     heading = ""
