@@ -150,6 +150,12 @@ class Model(Section):
     api_key_env: str | None = Field(
         None, description="Environment variable with the API's key; null: none is sent"
     )
+    parameters_b: float | None = Field(
+        None,
+        gt=0,
+        description="Billions of parameters, by which jobs ask for memory and time and check that "
+        "the model fits its GPUs; null: unknown, and as much is asked for as for 8",
+    )
     concurrency: int = Field(64, ge=1, description="Requests in flight at most")
     vllm: VllmOptions = Field(VllmOptions(), description="Options of the vllm backend")
     api: ApiOptions = Field(ApiOptions(), description="Options of the api backend")
@@ -165,6 +171,17 @@ class Model(Section):
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("expected no credentials, query or fragment")
         return value.rstrip("/")
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that serve the model; none behind an API."""
+        return self.vllm.tensor_parallel_size if self.backend == "vllm" else 0
+
+    @property
+    def weights_gb(self) -> float | None:
+        """Memory that the weights take, in GB; None where their number is not known."""
+        byte_count = 4 if self.vllm.dtype == "float32" else 2
+        return None if self.parameters_b is None else byte_count * self.parameters_b
 
     @model_validator(mode="after")
     def _address_is_there(self) -> Self:
@@ -269,9 +286,10 @@ def _benchmark(name: str) -> Benchmark:
     )
 
 
-def _internvl(size: str, gpus: int) -> Model:
+def _internvl(size: str, parameters_b: float, gpus: int) -> Model:
     return Model(
         model=f"OpenGVLab/InternVL2_5-{size}",
+        parameters_b=parameters_b,
         concurrency=256,
         vllm=VllmOptions(
             max_model_len=16384, tensor_parallel_size=gpus, trust_remote_code=True, max_images=6
@@ -307,9 +325,9 @@ class Config(Section):
     )
     policies: dict[Name, Model] = Field(
         {
-            "InternVL2.5-8B": _internvl("8B", 1),
-            "InternVL2.5-26B": _internvl("26B", 2),
-            "InternVL2.5-38B": _internvl("38B", 4),
+            "InternVL2.5-8B": _internvl("8B", 8.1, 1),
+            "InternVL2.5-26B": _internvl("26B", 25.5, 2),
+            "InternVL2.5-38B": _internvl("38B", 38.4, 4),
         },
         min_length=1,
         description="Policy models, whose candidates are reranked, by name",
@@ -317,6 +335,7 @@ class Config(Section):
     verifier: Model = Field(
         Model(
             model="results/models/verifier",
+            parameters_b=8.3,
             concurrency=256,
             vllm=VllmOptions(mm_processor_kwargs={"max_pixels": 1024 * 28 * 28}),
         ),

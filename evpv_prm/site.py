@@ -14,12 +14,25 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from evpv_prm.config import Model
 from evpv_prm.errors import InputError
 from evpv_prm.section import Section
 
+HOST_MEMORY_GB = 16
+"""Main memory of a job that asks a model: images and replies in flight, and the libraries."""
+
+USUAL_PARAMETERS_B = 8.0
+"""Size, in billions of parameters on one GPU, that the rules' times are for."""
+
+BYTES = 2
+"""Bytes of a parameter."""
+
+MIN_WARNED_MIN = 60
+"""Shorter jobs need no warning: they are started again instead."""
+
 
 class Site(Section):
-    """A SLURM cluster, as far as this pipeline has to know it."""
+    """A cluster or a machine, as far as this pipeline has to know it."""
 
     account: str | None = Field(None, description="Account that is charged; null: the user's own")
     cpu_partition: str | None = Field(
@@ -32,6 +45,22 @@ class Site(Section):
         "gpu", description="How GPUs are asked for. gpu: --gpus=N; gres: --gres=gpu:N"
     )
     gpu_type: str | None = Field(None, description="Type of the GPUs, such as h100; null: any")
+    gpu_memory_gb: float | None = Field(
+        None,
+        gt=0,
+        description="Memory of a GPU, in GB: a model that does not fit its GPUs is refused before "
+        "any job is submitted; null: unknown",
+    )
+    share_gpus: bool = Field(
+        False,
+        description="No scheduler gives out the GPUs: jobs of this machine share those in "
+        "CUDA_VISIBLE_DEVICES, or all, and each claims its own",
+    )
+    warning_s: int = Field(
+        120,
+        ge=0,
+        description="Seconds before its time limit at which SLURM tells a GPU job to save and end",
+    )
     max_runtime_min: int | None = Field(
         None, ge=1, description="Longest time that a job may ask for, in minutes; null: no limit"
     )
@@ -63,14 +92,20 @@ def load_site(path: Path | str | None) -> Site:
         raise InputError(path, field=field, expected=problem["msg"]) from error
 
 
-Gpus = int | Callable[[Any], int]
-"""A number of GPUs, or a function of the job's wildcards that gives it."""
+Amount = float | Callable[[Any], float]
+"""A number, or a function of the job's wildcards that gives it."""
+
+AnyModel = Model | Callable[[Any], Model]
+"""A model, or a function of the job's wildcards that gives it."""
 
 
-def resources(site: Site, memory_gb: int, minutes: int, gpus: Gpus = 0) -> Mapping[str, Any]:
+def resources(
+    site: Site, memory_gb: Amount, minutes: Amount, gpus: Amount = 0
+) -> Mapping[str, Any]:
     """Return a rule's resources, for `resources: **resources(…)`.
 
-    A job that is tried again gets more: its memory and time are multiplied by the attempt.
+    A job that is tried again gets more: its memory and time are multiplied by the attempt, for
+    Snakemake does not tell what ended the last one.
 
     Args:
         site: where it runs.
@@ -80,13 +115,13 @@ def resources(site: Site, memory_gb: int, minutes: int, gpus: Gpus = 0) -> Mappi
     """
 
     def count(wildcards: Any) -> int:
-        return gpus(wildcards) if callable(gpus) else gpus
+        return int(_of(gpus, wildcards))
 
     def mem_mb(wildcards: Any, attempt: int) -> int:
-        return 1000 * memory_gb * max(1, count(wildcards)) * attempt
+        return round(1000 * _of(memory_gb, wildcards)) * max(1, count(wildcards)) * attempt
 
-    def runtime(wildcards: Any, attempt: int) -> int:  # noqa: ARG001, Snakemake names them
-        wanted = minutes * attempt
+    def runtime(wildcards: Any, attempt: int) -> int:
+        wanted = round(_of(minutes, wildcards)) * attempt
         return min(wanted, site.max_runtime_min or wanted)
 
     wanted: dict[str, Any] = {"mem_mb": mem_mb, "runtime": runtime}
@@ -94,9 +129,45 @@ def resources(site: Site, memory_gb: int, minutes: int, gpus: Gpus = 0) -> Mappi
         wanted["slurm_account"] = site.account
     if callable(gpus) or gpus:
         wanted |= _gpu_resources(site, count)
+        if callable(minutes) or minutes >= MIN_WARNED_MIN:
+            wanted["slurm_extra"] = lambda wildcards: (
+                f"--signal=TERM@{site.warning_s}" if count(wildcards) else ""
+            )
     elif site.cpu_partition:
         wanted["slurm_partition"] = site.cpu_partition
     return wanted
+
+
+def serving_resources(site: Site, model: AnyModel, minutes: int) -> Mapping[str, Any]:
+    """Return the resources of a rule that asks a model.
+
+    GPUs are those that share the model; main memory holds the part of the weights that each loads.
+    A model behind an API needs neither.
+
+    Args:
+        site: where it runs.
+        model: the model; with `parameters_b`, memory and time follow from its size.
+        minutes: the longest time for `USUAL_PARAMETERS_B` on each GPU.
+    """
+
+    def of(wildcards: Any) -> Model:
+        return model(wildcards) if callable(model) else model
+
+    return resources(
+        site,
+        lambda wildcards: HOST_MEMORY_GB + _share_b(of(wildcards)) * BYTES,
+        lambda wildcards: minutes * max(1.0, _share_b(of(wildcards)) / USUAL_PARAMETERS_B),
+        (lambda wildcards: of(wildcards).gpus) if callable(model) else model.gpus,
+    )
+
+
+def _share_b(model: Model) -> float:
+    """Return the billions of parameters that one GPU holds."""
+    return (model.parameters_b or USUAL_PARAMETERS_B) / model.gpus if model.gpus else 0.0
+
+
+def _of(amount: Amount, wildcards: Any) -> float:
+    return amount(wildcards) if callable(amount) else amount
 
 
 def _gpu_resources(site: Site, count: Callable[[Any], int]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ rule ask_ablations:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 1440, gpus(CONFIG.verifier)),
+        **serves(CONFIG.verifier, 1440),
         checked_inputs=1,
     params:
         images=CONFIG.step_level.images,

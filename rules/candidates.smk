@@ -17,7 +17,7 @@ rule generate_candidates:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 720, lambda wildcards: gpus(CONFIG.policies[wildcards.policy])),
+        **serves(lambda wildcards: CONFIG.policies[wildcards.policy], 720),
         checked_inputs=1,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,

@@ -8,9 +8,10 @@ from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.cases.page import asset_names
 from evpv_prm.cases.shapes import SOLUTIONS
 from evpv_prm.config import load_config
+from evpv_prm.devices import SHARING, allocated_devices, check_fits
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
-from evpv_prm.site import load_site, resources
+from evpv_prm.site import load_site, resources, serving_resources
 from evpv_prm.workflow import (
     MANIFEST,
     MODELS,
@@ -39,7 +40,16 @@ def or_stop(function, *arguments):
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
 SITE = or_stop(load_site, CONFIG.site)
-shell.prefix("".join(f"{command}; " for command in SITE.setup))
+SHARED_GPUS = len(allocated_devices(os.environ)) if SITE.share_gpus else None
+if SHARED_GPUS:
+    os.environ[SHARING] = "1"
+    workflow.register_resource("gpu", SHARED_GPUS)
+for model in [*CONFIG.policies.values(), CONFIG.verifier, CONFIG.teacher]:
+    # A machine without a GPU may be about to run tiny models.
+    or_stop(check_fits, model, SHARED_GPUS or None, SITE.gpu_memory_gb)
+# What ends a job tells all its processes. The shell must outlive its command, which saves what it
+# has; otherwise the job would be over, and the command killed, before that.
+shell.prefix("set -euo pipefail; trap : TERM; " + "".join(f"{c}; " for c in SITE.setup))
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 # What the targets of the experiments make; their rules add to it.
 EXPERIMENTS = {"step_level": [], "ablations": [], "gate": [], "intervention": []}
@@ -89,9 +99,9 @@ def needs(memory_gb, minutes, gpus=0):
     return resources(SITE, memory_gb, minutes, gpus)
 
 
-def gpus(model):
-    """GPUs that serve a model; none behind an API or where there is no GPU to ask for."""
-    return model.vllm.tensor_parallel_size if model.backend == "vllm" else 0
+def serves(model, minutes):
+    """The resources of a rule that asks a model (or one that its wildcards give)."""
+    return serving_resources(SITE, model, minutes)
 
 
 def benchmark_arguments():

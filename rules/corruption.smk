@@ -18,7 +18,7 @@ rule corrupt_constraints:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 720, gpus(CONFIG.verifier)),
+        **serves(CONFIG.verifier, 720),
         checked_inputs=1,
     params:
         images=CONFIG.step_level.images,

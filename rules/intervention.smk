@@ -23,7 +23,7 @@ rule describe_for_intervention:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 1440, gpus(TEACHER)),
+        **serves(TEACHER, 1440),
         checked_inputs=1,
     params:
         server=teacher_beside(WORLD_FACTS),
@@ -54,7 +54,7 @@ rule answer_under_intervention:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 720, lambda wildcards: gpus(CONFIG.policies[wildcards.policy])),
+        **serves(lambda wildcards: CONFIG.policies[wildcards.policy], 720),
         checked_inputs=1,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
@@ -84,7 +84,7 @@ rule judge_intervention:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 720, gpus(CONFIG.verifier)),
+        **serves(CONFIG.verifier, 720),
         checked_inputs=1,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,

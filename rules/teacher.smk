@@ -23,7 +23,7 @@ rule describe_images:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 2880, gpus(TEACHER)),
+        **serves(TEACHER, 2880),
         checked_inputs=1,
     params:
         server=teacher_beside(),
@@ -86,7 +86,7 @@ rule build_step_judge_sft_data:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 2880, gpus(TEACHER)),
+        **serves(TEACHER, 2880),
         checked_inputs=1,
     params:
         server=teacher_beside(),
@@ -152,7 +152,7 @@ rule build_dpo_data:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 1440, gpus(TEACHER) if SPOILT_BY_TEACHER else 0),
+        **(serves(TEACHER, 1440) if SPOILT_BY_TEACHER else needs(4, 60)),
         checked_inputs=1,
     params:
         server=teacher_beside() if SPOILT_BY_TEACHER else [],

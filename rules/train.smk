@@ -43,6 +43,7 @@ rule train_vision_sft:
     params:
         script="sft_vision",
         model=[f"--model={CONFIG.training.base}", *REVISION],
+        gpus=CONFIG.training.gpus,
         validation=validation_options,
         options=render_options(CONFIG.training.vision_sft),
         code=code_digest("training.main", "training.swift_plugin.evpv_callbacks"),
@@ -51,7 +52,7 @@ rule train_vision_sft:
     shell:
         'python "$SCRIPTS/train/{params.script}.py" {params.model:q}'
         " --train {input.train:q} {params.validation:q} --images-root {input.images:q}"
-        " --output {output:q} {params.options:q} > {log:q} 2>&1"
+        " --gpus {params.gpus} --output {output:q} {params.options:q} > {log:q} 2>&1"
 
 
 rule merge_vision:
@@ -94,6 +95,7 @@ use rule train_vision_sft as train_dpo with:
     params:
         script="dpo_vision",
         model=lambda wildcards, input: f"--model={input.base}",
+        gpus=CONFIG.training.gpus,
         validation=validation_options,
         options=render_options(CONFIG.training.vision_dpo),
         code=code_digest("training.main", "training.swift_plugin.evpv_callbacks"),
@@ -136,6 +138,7 @@ use rule train_vision_sft as train_step_judge with:
     params:
         script="sft_step_judge",
         model=lambda wildcards, input: f"--model={input.base}",
+        gpus=CONFIG.training.gpus,
         validation=validation_options,
         options=render_options(CONFIG.training.step_judge_sft),
         code=code_digest("training.main", "training.swift_plugin.evpv_callbacks"),

@@ -17,7 +17,7 @@ rule score_candidates:
         "../envs/models.yaml"
     threads: 8
     resources:
-        **needs(32, 720, gpus(CONFIG.verifier)),
+        **serves(CONFIG.verifier, 720),
         checked_inputs=1,
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,

@@ -15,6 +15,7 @@ from typing import Any
 import PIL.Image
 
 from evpv_prm.config import Model
+from evpv_prm.devices import check_fits, take
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Usage
 from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.errors import UserError
@@ -36,6 +37,7 @@ class VllmEngine:
     def __init__(self, model: Model) -> None:
         self.identity = engine_identity(model)
         self._concurrency = model.concurrency
+        take(model.gpus, os.environ)
         # Imported late: loading vLLM takes seconds, and a run whose replies are all stored
         # never needs it.
         import torch
@@ -46,7 +48,10 @@ class VllmEngine:
         from vllm.exceptions import VLLMValidationError
 
         self._refusal = VLLMValidationError
-        _check_allocation(model, torch.cuda.device_count() if on_gpu else None)
+        if on_gpu:
+            properties = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+            memory_gb = [gpu.total_memory / 1e9 for gpu in properties]
+            check_fits(model, len(memory_gb), min(memory_gb))
         options = model.vllm
         try:
             self._llm = LLM(
@@ -176,14 +181,6 @@ def _prepare_environment(model: Model, on_gpu: bool) -> None:
         defaults |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-
-
-def _check_allocation(model: Model, gpus: int | None) -> None:
-    if gpus is not None and gpus < model.vllm.tensor_parallel_size:
-        raise UserError(
-            f"model {model.model}: tensor_parallel_size = {model.vllm.tensor_parallel_size}, "
-            f"but this job sees {gpus} GPU(s)"
-        )
 
 
 def _chat(request: Request) -> list[Any]:

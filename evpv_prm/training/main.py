@@ -12,7 +12,7 @@ from evpv_prm import cli
 from evpv_prm.config_training import StepJudgeSft, Training, VisionDpo, VisionSft
 from evpv_prm.options import add_options, read_options
 from evpv_prm.training.command import BaseModel
-from evpv_prm.training.hardware import allocated
+from evpv_prm.training.hardware import take_hardware
 from evpv_prm.training.process import StoppedError
 from evpv_prm.training.run import Job, train
 
@@ -68,6 +68,10 @@ def _main(
         "--output", type=Path, required=True, metavar="DIR",
         help="folder to write: the adapter, train.json and logging.jsonl",
     )  # fmt: skip
+    parser.add_argument(
+        "--gpus", type=cli.at_least(0), default=1, metavar="N",
+        help="GPUs to train on; where there is none, the CPU trains (default: %(default)s)",
+    )  # fmt: skip
     add_options(parser, section)
     arguments = parser.parse_args(argv)
     job = Job(
@@ -79,7 +83,7 @@ def _main(
         output=arguments.output,
     )
     try:
-        train(job, allocated(os.environ))
+        train(job, take_hardware(arguments.gpus, os.environ))
     except StoppedError as signal:
         logger.error("stopped by %s; run again to go on", signal)
         return 128 + signal.number

@@ -1,18 +1,23 @@
-"""What a training takes from its allocation: devices, flash-attn, a port."""
+"""What a job takes of its allocation or of a shared machine: devices, flash-attn, a port."""
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from evpv_prm.training.hardware import allocated, free_port, visible_devices
+from evpv_prm.config import Model
+from evpv_prm.devices import SHARING, allocated_devices, check_fits, take, visible_devices
+from evpv_prm.errors import UserError
+from evpv_prm.training.hardware import free_port, take_hardware
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, *, flash_attn: bool) -> None:
 )
 def test_devices_are_those_that_cuda_sees(value: str, devices: tuple[str, ...]) -> None:
     assert visible_devices(value) == devices
-    assert allocated({"CUDA_VISIBLE_DEVICES": value}).devices == devices
+    assert allocated_devices({"CUDA_VISIBLE_DEVICES": value}) == devices
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ def test_devices_are_those_that_cuda_sees(value: str, devices: tuple[str, ...]) 
 def test_a_job_takes_no_more_than_its_allocation(
     machine: Path, variables: dict[str, str], devices: str
 ) -> None:
-    assert allocated(variables).devices == tuple(devices)
+    assert allocated_devices(variables) == tuple(devices)
 
 
 def test_without_a_driver_or_devices_there_is_the_cpu(
@@ -87,26 +92,120 @@ def test_without_a_driver_or_devices_there_is_the_cpu(
 ) -> None:
     installed(monkeypatch, flash_attn=True)
     machine.write_text("#!/bin/sh\necho No devices were found\n")
-    assert allocated({}).devices == ()
+    assert allocated_devices({}) == ()
     machine.write_text("#!/bin/sh\necho 0\nexit 9\n")
-    assert allocated({}).devices == ()
+    assert allocated_devices({}) == ()
     monkeypatch.setenv("PATH", "")
-    assert allocated({}).devices == ()
-    assert not allocated({}).flash_attention
+    assert allocated_devices({}) == ()
+    assert not take_hardware(1, {}).flash_attention
 
 
 def test_flash_attention_needs_its_package_and_gpus_that_it_runs_on(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(monkeypatch, flash_attn=True)
-    assert allocated({}).flash_attention
-    assert not allocated({"CUDA_VISIBLE_DEVICES": ""}).flash_attention
+    assert take_hardware(1, {}).flash_attention
+    assert not take_hardware(1, {"CUDA_VISIBLE_DEVICES": ""}).flash_attention
+    assert not take_hardware(0, {}).flash_attention
     tell(machine, ["8.0", "7.0"])
-    assert not allocated({}).flash_attention
+    assert not take_hardware(1, {}).flash_attention
     tell(machine, ["8.0", "8.6"])
-    assert allocated({}).flash_attention
+    assert take_hardware(1, {}).flash_attention
     installed(monkeypatch, flash_attn=False)
-    assert not allocated({}).flash_attention
+    assert not take_hardware(1, {}).flash_attention
+
+
+def test_a_job_gets_the_first_of_its_devices(machine: Path) -> None:
+    environ = {"CUDA_VISIBLE_DEVICES": "4,2,7"}
+    assert take(2, environ) == ("4", "2")
+    assert environ == {"CUDA_VISIBLE_DEVICES": "4,2"}
+    untouched: dict[str, str] = {}
+    assert take(0, untouched) == ()
+    assert not untouched
+
+
+def test_too_few_devices_are_one_line(machine: Path) -> None:
+    with pytest.raises(UserError, match=r"needs 9 GPU\(s\), and this job has 8"):
+        take(9, {})
+
+
+CLAIMER = """
+import os, sys
+from evpv_prm.devices import take
+print(*take(int(sys.argv[1]), os.environ), flush=True)
+sys.stdin.read()
+"""
+
+
+class Claimers:
+    """Processes that claim GPUs of a machine with four."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = {
+            **os.environ, SHARING: "1", "CUDA_VISIBLE_DEVICES": "0,1,2,3", "TMPDIR": str(folder),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }  # fmt: skip
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, count: int) -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", CLAIMER, str(count)]
+        pipe = subprocess.PIPE
+        claimer = subprocess.Popen(
+            words, env=self.environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        )
+        self.started.append(claimer)
+        return claimer
+
+
+@pytest.fixture
+def claimers(tmp_path: Path) -> Iterator[Claimers]:
+    found = Claimers(tmp_path)
+    yield found
+    for claimer in found.started:
+        claimer.kill()
+        claimer.communicate()
+
+
+def devices_of(claimer: subprocess.Popen[str]) -> set[str]:
+    assert claimer.stdout is not None
+    return set(claimer.stdout.readline().split())
+
+
+def test_jobs_of_one_machine_claim_devices_of_their_own(claimers: Claimers) -> None:
+    jobs = [claimers.start(count) for count in (1, 2, 1)]
+    taken = [devices_of(job) for job in jobs]
+    assert sorted(map(len, taken)) == [1, 1, 2]
+    assert set.union(*taken) == set("0123")
+
+
+def test_a_killed_job_gives_its_devices_back(claimers: Claimers) -> None:
+    first, second = claimers.start(2), claimers.start(2)
+    taken, others = devices_of(first), devices_of(second)
+    third = claimers.start(2)
+    first.kill()
+    assert devices_of(third) == taken != others
+
+
+@pytest.mark.parametrize(
+    ("size", "gpus", "there", "memory_gb", "problem"),
+    [
+        (8.1, 1, 1, 80, None),
+        (38.4, 4, 4, 80, None),
+        (38.4, 1, 1, 80, "weights of 77 GB do not fit 1 GPU.* at least 2"),
+        (38.4, 2, 2, 40, "weights of 77 GB do not fit 2 GPU.* at least 3"),
+        (38.4, 4, 2, None, "tensor_parallel_size = 4, but there are 2"),
+        (38.4, 4, None, None, None),
+        (None, 1, 1, 8, None),
+    ],
+)
+def test_a_model_has_to_fit_its_devices(
+    size: float | None, gpus: int, there: int | None, memory_gb: float | None, problem: str | None
+) -> None:
+    model = Model.model_validate(
+        {"model": "org/m", "parameters_b": size, "vllm": {"tensor_parallel_size": gpus}}
+    )
+    with pytest.raises(UserError, match=problem) if problem else nullcontext():
+        check_fits(model, there, memory_gb)
 
 
 def test_port_is_one_that_nobody_has() -> None:

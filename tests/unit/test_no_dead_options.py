@@ -83,7 +83,9 @@ def vllm_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     exceptions.VLLMValidationError = ValueError
     monkeypatch.setitem(sys.modules, "vllm.exceptions", exceptions)
     torch.cuda = SimpleNamespace(  # type: ignore[attr-defined]
-        is_available=lambda: True, device_count=lambda: 8
+        is_available=lambda: True,
+        device_count=lambda: 8,
+        get_device_properties=lambda _: SimpleNamespace(total_memory=80e9),
     )
     monkeypatch.setitem(sys.modules, "vllm", vllm)
     monkeypatch.setitem(sys.modules, "torch", torch)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evpv_prm.config import Config, Model
 from evpv_prm.errors import InputError
-from evpv_prm.site import Site, load_site, resources
+from evpv_prm.site import Site, load_site, resources, serving_resources
 
 SHIPPED = Path(__file__).parents[2] / "profiles/slurm/site.yaml"
 
@@ -35,7 +36,7 @@ def test_gpus_by_number() -> None:
     site = Site(account="lab", cpu_partition="cpu", gpu_partition="fast", gpu_type="h100")
     assert asked(resources(site, 32, 60, 4)) == {
         "mem_mb": 128_000, "runtime": 60, "slurm_account": "lab", "gpu": 4, "gpu_model": "h100",
-        "slurm_partition": "fast",
+        "slurm_partition": "fast", "slurm_extra": "--signal=TERM@120",
     }  # fmt: skip
     assert asked(resources(site, 1, 10))["slurm_partition"] == "cpu"
 
@@ -67,6 +68,30 @@ def test_an_attempt_gets_more_up_to_the_limit(
     assert second["mem_mb"] == 2 * first["mem_mb"]
     assert first["runtime"] <= second["runtime"] <= limit
     assert first["runtime"] == min(minutes, limit)
+
+
+def test_memory_and_time_follow_from_the_size_of_a_model() -> None:
+    def served(size: float | None, gpus: int) -> dict[str, Any]:
+        vllm = {"tensor_parallel_size": gpus}
+        model = Model.model_validate({"model": "m", "parameters_b": size, "vllm": vllm})
+        return asked(serving_resources(Site(), model, 100))
+
+    small, large = served(8, 1), served(38.4, 4)
+    assert (small["gpu"], small["mem_mb"], small["runtime"]) == (1, 32_000, 100)
+    assert (large["gpu"], large["mem_mb"], large["runtime"]) == (4, 4 * 35_200, 120)
+    assert served(None, 1) == small
+
+
+def test_a_model_behind_an_api_asks_for_little_and_no_gpu() -> None:
+    teacher = Config().teacher
+    assert asked(serving_resources(Site(), teacher, 100)) == {"mem_mb": 16_000, "runtime": 100}
+
+
+def test_only_long_jobs_with_gpus_are_warned() -> None:
+    site = Site(warning_s=30)
+    assert asked(resources(site, 1, 600, 1))["slurm_extra"] == "--signal=TERM@30"
+    assert "slurm_extra" not in asked(resources(site, 1, 10, 1))
+    assert "slurm_extra" not in asked(resources(site, 1, 600))
 
 
 def test_the_shipped_site_says_nothing() -> None:

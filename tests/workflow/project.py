@@ -200,7 +200,7 @@ class Project:
     def run(self, *words: str) -> Run:
         """Run a program here to its end."""
         process = self.start(*words)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=500)
         return Run(process.returncode, output)
 
     def command(self, command: str, *arguments: str | Path) -> Run:

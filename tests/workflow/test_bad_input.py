@@ -257,3 +257,12 @@ def test_fewer_questions_than_shards(project: Project) -> None:
     reasons = [log(project, f"split_questions/{name}") for name in project.config["benchmarks"]]
     assert any("4 questions do not fill 5 shards" in reason for reason in reasons)
     assert not list((project.folder / "results" / "questions").rglob("*-of-5.jsonl"))
+
+
+def test_a_model_for_which_a_shared_machine_has_too_few_gpus(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    model = {"model": "org/m", "vllm": {"tensor_parallel_size": 4}}
+    project.configure(site=str(project.repository / "profiles/local/site.yaml"), verifier=model)
+    assert_refused(project.snakemake("--dry-run"), "tensor_parallel_size = 4", "there are 2 GPU(s)")
