@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo real-questions test test-slurm lint config lock clean
+.PHONY: help setup demo real-questions test lint config lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,7 @@ demo: setup ## run the whole pipeline on a CPU, with tiny models
 	@$(IN_VENV) snakemake --profile profiles/demo
 	@echo "Look at:"
 	@find $(DEMO)/tables $(DEMO)/figures -name '*.md' -o -name '*.png' | sort
+	@echo $(DEMO)/cases/index.html
 
 real-questions: setup ## run the same rules on real questions and images (DATA=FOLDER)
 	@test -f "$(DATA)/benchmarks/benchmarks.jsonl" || \
@@ -30,9 +31,6 @@ real-questions: setup ## run the same rules on real questions and images (DATA=F
 
 test: setup ## run all tests, those with real models among them
 	@$(IN_VENV) pytest --numprocesses 2 --dist loadgroup
-
-test-slurm: setup ## run the workflow on a real SLURM of its own (root, Debian 12; installs it)
-	@$(IN_VENV) pytest tests/slurm
 
 lint: setup ## check the style, the types and the rules
 	@$(IN_VENV) ruff check

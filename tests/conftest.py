@@ -10,8 +10,14 @@ settings.load_profile("repeatable")
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the real models first, one test after the other; the rest runs beside them."""
-    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+    """Start SLURM's tests and the real models first, one after the other; the rest runs beside."""
+    items.sort(key=lambda item: ("slurm" not in item.path.parts, not is_real(item)))
     for item in items:
-        if item.get_closest_marker("real"):
-            item.add_marker(pytest.mark.xdist_group("real"))
+        if is_real(item):
+            group = "slurm" if "slurm" in item.path.parts else "real"
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def is_real(item: pytest.Item) -> bool:
+    """Tell whether a test runs real models, or a real SLURM."""
+    return item.get_closest_marker("real") is not None

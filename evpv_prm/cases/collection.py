@@ -18,6 +18,7 @@ import orjson
 
 from evpv_prm.cases.shapes import Collection, Row
 from evpv_prm.directories import atomic_directory
+from evpv_prm.errors import UserError
 from evpv_prm.jsonl import read_lines, refuse_repeated, write_json
 
 MARKER = "collection.json"
@@ -71,7 +72,7 @@ def write_collection(folder: Path, about: Collection, blocks: Iterable[Block]) -
 
     Raises:
         InputError: a pid appears twice.
-        UserError: `folder` holds something else.
+        UserError: `folder` holds something else; there is no case.
     """
     sources: Counter[str] = Counter()
     failures: Counter[str] = Counter()
@@ -91,6 +92,8 @@ def write_collection(folder: Path, about: Collection, blocks: Iterable[Block]) -
                     policies[fields["policy"]] += 1
                 index.add({**fields, "at": (chunk, place)})
             _write_script(built, f"chunk-{chunk}", about["path"], block.cases)
+        if not places:
+            raise UserError(f"{folder}: expected at least one record")
         index.close()
         counted = Collection(
             **about,

@@ -110,15 +110,15 @@ def pictures_of(pictures: Pictures, paths: Sequence[str]) -> list[Picture]:
 def _reduced(image: Pillow.Image, side: int) -> bytes:
     """Return an image as WebP, no side longer than `side` pixels, on white where transparent."""
     image.draft("RGB", (side, side))  # a JPEG need not be decoded in full to be made smaller
-    upright = ImageOps.exif_transpose(image)
-    if upright.has_transparency_data:
-        coloured = upright.convert("RGBA")
-        upright = Pillow.new("RGBA", coloured.size, "white")
-        upright.alpha_composite(coloured)
-    opaque = upright.convert("RGB")
-    opaque.thumbnail((side, side))
+    ImageOps.exif_transpose(image, in_place=True)
+    reduced = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    reduced.thumbnail((side, side), reducing_gap=2)
+    if reduced.mode == "RGBA":
+        ground = Pillow.new("RGBA", reduced.size, "white")
+        ground.alpha_composite(reduced)
+        reduced = ground.convert("RGB")
     stream = io.BytesIO()
-    opaque.save(stream, "WEBP", quality=80, method=2)
+    reduced.save(stream, "WEBP", quality=80, method=1)
     return stream.getvalue()
 
 

@@ -9,6 +9,8 @@ import pytest
 from evpv_prm.diagrams import tiny_internvl, tiny_qwen25vl
 from evpv_prm.diagrams.make_world import write_world
 from evpv_prm.diagrams.world import make_world
+from evpv_prm.jsonl import write_rows
+from tests.real.trainings import SAMPLES, finish, sample, training
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +34,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def images(world: Path) -> Path:
     """The folder of the world's pictures."""
     return world / "images"
+
+
+@pytest.fixture(scope="session")
+def data(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.jsonl and validation.jsonl."""
+    folder = tmp_path_factory.mktemp("data")
+    paths = sorted(path.relative_to(images).as_posix() for path in images.rglob("*.png"))
+    rows = [sample(paths[number % len(paths)], number) for number in range(SAMPLES + 2)]
+    write_rows(folder / "train.jsonl", rows[:SAMPLES])
+    write_rows(folder / "validation.jsonl", rows[SAMPLES:])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sft(models: Path, data: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The adapter of an undisturbed vision SFT."""
+    output = tmp_path_factory.mktemp("sft") / "adapter"
+    finish(training("sft_vision", models / "qwen25vl", data, images, output))
+    return output

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-pytestmark = pytest.mark.real
+from tests.real.demo import ROOT, check_results, write_experiment
+from tests.real.slurm import cluster
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def experiment() -> dict[str, object]:
-    """The demo's experiment on two of its benchmarks, the one with two images among them."""
-    values = yaml.safe_load((ROOT / "profiles/demo/experiment.yaml").read_text())
-    values["diagrams"]["questions_per_datasource"] = 2
-    values["diagrams"]["training_questions_per_subset"] = 4
-    values["benchmarks"] = {name: values["benchmarks"][name] for name in ("Lengths", "TwoDiagrams")}
-    return dict(values)
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(
+        cluster.missing() is None, reason="runs as jobs of SLURM: slurm/test_demo.py"
+    ),
+]
 
 
 def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -38,68 +32,11 @@ def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_runs_to_its_tables_and_figures(
-    experiment: dict[str, object], tmp_path: Path
-) -> None:
-    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(experiment))
+def test_the_demo_runs_to_its_tables_and_figures(tmp_path: Path) -> None:
+    experiment = write_experiment(tmp_path)
     run = snakemake(tmp_path)
     assert run.returncode == 0, run.stderr
-
-    results = tmp_path / "results/demo"
-    metrics = json.loads((results / "metrics/best_of_n/tiny-InternVL2.5.json").read_text())
-    overall = metrics["datasources"]["OVERALL"]
-    assert overall["n"] == overall["n_scored"] == 4
-    assert overall["n_candidates"] == 32
-    for kind in ("gated", "raw"):
-        for rates in overall["bon_at_k"][kind].values():
-            assert all(rates[k] <= overall["pass_at_k"][k] + 1e-9 for k in rates)
-    scored = [
-        json.loads(line)
-        for path in results.glob("scored/*/*/*.jsonl")
-        for line in path.read_text().splitlines()
-    ]
-    evaluations = [row[f"vlmresponse{n}"].get("eval") for row in scored for n in range(1, 9)]
-    probabilities = [p for e in evaluations if e for p in e["step_probabilities"]]
-    assert probabilities
-    assert all(p is None or 0 < p < 1 for p in probabilities)
-
-    for mode in ("caption", "direct"):
-        judged = [
-            json.loads(line)
-            for path in (results / "step_level" / mode).glob("*.jsonl")
-            for line in path.read_text().splitlines()
-        ]
-        assert len(judged) == 8
-        assert all(len(row["step_predict"]) == len(row["response"]["steps"]) for row in judged)
-        assert all((row["structured_vision"] is not None) == (mode == "caption") for row in judged)
-
-    answered = [
-        json.loads(line)
-        for path in (results / "intervention/judged").rglob("*.jsonl")
-        for line in path.read_text().splitlines()
-    ]
-    assert len(answered) == 2
-    judged = [
-        outcome["prm_eval"]
-        for row in answered
-        for outcome in row["perception_intervention_exps"].values()
-        if "prm_eval" in outcome
-    ]
-    assert judged
-    assert all(len(e["step_scores"]) == len(e["steps"]) > 0 for e in judged)
-
-    note = experiment["diagrams"]["note"]  # type: ignore[index]
-    assert note in (results / "tables/best_of_n.md").read_text()
-    figures = ("bon_curves", "training_curves", "error_categories")
-    files = (f"figures/{figure}{suffix}" for figure in figures for suffix in (".pdf", ".png"))
-    for name in (*files, "tables/best_of_n.tex"):
-        assert (results / name).stat().st_size > 0
-    provenance = json.loads((results / "tables/provenance.json").read_text())
-    assert len(provenance["verifier"]["model"]) == 64
-    assert provenance["verifier"]["name"] == "results/demo/models/verifier"
-    merged = json.loads((results / "models/verifier/merge.json").read_text())
-    assert merged["base"]["model"] == "results/demo/models/preferred"
-
+    check_results(tmp_path, experiment)
     again = snakemake(tmp_path)
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout + again.stderr

@@ -24,6 +24,7 @@ from tests.workflow.project import (
 pytestmark = pytest.mark.xdist_group("finished run")
 
 REPORTS = {"tabulate_best_of_n": 1, "plot_bon_curves": 1, "write_provenance": 1}
+CASES = {"build_candidate_cases": 1, "write_case_browser": 1}
 MODEL_JOBS = {"generate_candidates": 4, "score_candidates": 4}
 
 
@@ -42,6 +43,7 @@ def test_all_results_are_there(finished: Project) -> None:
         "inputs/report.json",
         "inputs/report.md",
         "tables/provenance.json",
+        "cases/index.html",
         *(f"tables/best_of_n{suffix}" for suffix in (".csv", ".md", ".tex")),
         *(f"figures/bon_curves{suffix}" for suffix in (".csv", ".pdf", ".png")),
     }
@@ -180,7 +182,7 @@ def test_another_aggregation_asks_no_model(project: Project, server: ModelServer
     assert b"streak" not in project.results("tables/*.csv")["tables/best_of_n.csv"]
     assert server.calls == []
     rest = project.snakemake("--dry-run").planned
-    assert rest == {"plot_bon_curves": 1, "write_provenance": 1}
+    assert rest == {"plot_bon_curves": 1, "write_provenance": 1, **CASES}
 
 
 def test_a_shorter_history_pays_only_for_judgements_that_lose_a_step(
@@ -209,7 +211,7 @@ def test_what_a_changed_configuration_would_run(project: Project) -> None:
     base_url = project.config["verifier"]["base_url"]
     project.configure(policies={**policies, "policy-b": api_model(base_url, "policy-b")})
     run = project.snakemake("--dry-run")
-    assert run.planned == {**MODEL_JOBS, "compute_bon_metrics": 1, **REPORTS}
+    assert run.planned == {**MODEL_JOBS, "compute_bon_metrics": 1, **REPORTS, **CASES}
     assert "of policy-a" not in run.output
 
     project.configure(policies=policies, max_missing_images=0.5)
@@ -222,6 +224,7 @@ def test_what_a_changed_configuration_would_run(project: Project) -> None:
         **MODEL_JOBS,
         "compute_bon_metrics": 1,
         **REPORTS,
+        **CASES,
     }
 
 
@@ -245,11 +248,11 @@ def test_a_changed_module_reruns_only_the_rules_that_use_it(
         return planned
 
     assert touched("figures.py") == {"plot_bon_curves": 1}
-    assert touched("reward.py") == {"score_candidates": 4, "compute_bon_metrics": 1, **REPORTS}
-    answers = {"compute_bon_metrics": 1, **REPORTS}
+    answers = {"compute_bon_metrics": 1, **REPORTS, **CASES}
+    assert touched("reward.py") == {"score_candidates": 4, **answers}
     assert touched("answers/compare.py") == {"validate_inputs": 1, **answers}
     prompts = touched("prompts/verifier.py")
-    assert prompts == {**MODEL_JOBS, "compute_bon_metrics": 1, **REPORTS}
+    assert prompts == {**MODEL_JOBS, **answers}
 
 
 def test_lost_results_come_back_from_the_store(

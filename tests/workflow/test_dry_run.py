@@ -13,6 +13,12 @@ from tests.stages import labelled
 from tests.workflow.project import REPOSITORY, Project, Run, questions, write_rows
 
 REPORTS = {"tabulate_best_of_n": 1, "plot_bon_curves": 1, "write_provenance": 1}
+CASES = {
+    "make_pictures": 6 + 1,
+    "build_candidate_cases": 3,
+    "build_solution_cases": 1,
+    "write_case_browser": 1,
+}
 CHAIN = dict.fromkeys(
     (
         "extract_pairs",
@@ -109,6 +115,7 @@ def test_the_paper(paper: Project) -> None:
         **GATE,
         **INTERVENTION,
         **REPORTS,
+        **CASES,
     }
 
 
@@ -207,4 +214,7 @@ def test_the_demo(clone: Project) -> None:
         "answer_under_intervention": 1,
         "judge_intervention": 1,
         **REPORTS,
+        **CASES,
+        "make_pictures": 4 + 1,
+        "build_candidate_cases": 1,
     }

@@ -15,16 +15,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm import cluster
-from tests.slurm.conftest import PROFILE, QUICK, Strike, ended, jobs, now, output_of, wait_until
+from tests.real.slurm import cluster
+from tests.real.slurm.conftest import (
+    PROFILE,
+    QUICK,
+    Strike,
+    ended,
+    jobs,
+    now,
+    output_of,
+    wait_until,
+)
 from tests.workflow.model import ModelServer
 from tests.workflow.project import CONCURRENCY, Project
+
+pytestmark = pytest.mark.real
 
 TARGET = "best_of_n"
 
 
 def start(clone: Project, *options: str) -> subprocess.Popen[str]:
-    return clone.start(*PROFILE, *QUICK, *options, TARGET)
+    return clone.start(*PROFILE, *QUICK, TARGET, *options)
 
 
 def finish(clone: Project, process: subprocess.Popen[str]) -> str:
@@ -47,7 +58,7 @@ def test_a_cancelled_job_is_tried_again_and_nothing_is_left_to_do(
 ) -> None:
     started, strike = now(), Strike(server, 10)
     process = start(clone)
-    strike.wait()
+    strike.wait(process)
     subprocess.run(["scancel", *jobs("R")], check=True)
     wait_until("cancelled", lambda: ended(started)["CANCELLED"])
     strike.end()
@@ -63,7 +74,7 @@ def test_an_interrupted_run_cancels_its_jobs_and_goes_on(
 ) -> None:
     strike = Strike(server, 10)
     process = start(clone)
-    strike.wait()
+    strike.wait(process)
     second = clone.run(*PROFILE, *QUICK, TARGET)
     assert second.status != 0
     assert "locked" in second.output
@@ -81,7 +92,7 @@ def test_an_interrupted_run_cancels_its_jobs_and_goes_on(
 def test_a_job_that_runs_out_of_time_gets_more(clone: Project, server: ModelServer) -> None:
     started, strike = now(), Strike(server, 10)
     process = start(clone, "--set-resources", "generate_candidates:runtime=attempt")
-    strike.wait()
+    strike.wait(process)
     wait_until("timed out", lambda: ended(started)["TIMEOUT"])
     strike.end()
     finish(clone, process)
@@ -104,7 +115,7 @@ def test_a_job_that_runs_out_of_memory_gets_more(clone: Project, server: ModelSe
 def test_a_requeued_job_goes_on(clone: Project, server: ModelServer) -> None:
     started, strike = now(), Strike(server, 10)
     process = start(clone)
-    strike.wait()
+    strike.wait(process)
     (job,) = jobs("R")
     subprocess.run(["scontrol", "requeue", job], check=True)
     wait_until("requeued", lambda: ended(started)["REQUEUED"])
@@ -120,7 +131,7 @@ def test_a_requeued_job_goes_on(clone: Project, server: ModelServer) -> None:
 def test_the_job_of_a_lost_node_goes_on_elsewhere(clone: Project, server: ModelServer) -> None:
     started, strike = now(), Strike(server, 10)
     process = start(clone)
-    strike.wait()
+    strike.wait(process)
     (job,) = jobs("R")
     node = output_of("squeue", "-h", "-j", job, "-o", "%N").strip()
     cluster.lose_node(node)
@@ -138,7 +149,7 @@ def test_the_job_of_a_lost_node_goes_on_elsewhere(clone: Project, server: ModelS
 def test_a_run_outlives_the_controller(clone: Project, server: ModelServer) -> None:
     strike = Strike(server, 10)
     process = start(clone)
-    strike.wait()
+    strike.wait(process)
     with cluster.without_controller():
         strike.end()
         time.sleep(10)  # a few questions that nobody answers

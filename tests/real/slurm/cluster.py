@@ -4,7 +4,7 @@ Needs root and Debian 12; installs what is missing from Debian's packages. All d
 loopback or on unix sockets, with a configuration of their own in one folder. CPUs, memory and GPUs
 are what the configuration says, not what the machine has: jobs of the paper's size can be placed.
 
-    python -m tests.slurm.cluster up|down [--nodes N]
+    python -m tests.real.slurm.cluster up|down [--nodes N]
 """
 
 from __future__ import annotations
@@ -186,8 +186,14 @@ def start_node(name: str) -> None:
 
 
 def lose_node(name: str) -> None:
-    """Kill one node's daemon, and the jobs on it, as a power cut does."""
+    """Kill one node's daemons and all that they started, as a power cut does: nobody reports it."""
+    jobs = _output("squeue", "-h", "-w", name, "-o", "%A").split()
     _stop(f"slurmd-{name}", signal.SIGKILL)
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            title = " ".join(process.cmdline())
+            if title.startswith("slurmstepd: ") and any(f"[{job}." in title for job in jobs):
+                process.kill()
     _sweep(f"SLURMD_NODENAME={name}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.slurm import cluster
+from tests.real.slurm import cluster
 from tests.workflow.model import ModelServer
 from tests.workflow.project import REPOSITORY, Project
 
@@ -24,19 +24,11 @@ PROFILE = ("snakemake", "--profile", "slurm", "--configfile", "mine.yaml")
 QUICK = ("--slurm-init-seconds-before-status-checks", "4", "--latency-wait", "5")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one cluster on one worker."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("slurm"))
-            item.add_marker(pytest.mark.real)
-            if reason := cluster.missing():
-                item.add_marker(pytest.mark.skip(reason=f"no SLURM: {reason}"))
-
-
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[None]:
     """Two nodes with two GPUs each."""
+    if reason := cluster.missing():
+        pytest.skip(f"no SLURM: {reason}")
     with cluster.running(cluster.Shape(nodes=2, gpus=2)):
         yield
 
@@ -80,9 +72,10 @@ class Strike:
 
         server.before_answer = hold
 
-    def wait(self) -> None:
-        """Wait until a job waits for a reply."""
-        assert self._held.wait(400), "no job has asked the model so often"
+    def wait(self, process: subprocess.Popen[str]) -> None:
+        """Wait until a job of a run waits for a reply."""
+        while not self._held.wait(1):
+            assert process.poll() is None, process.communicate()[0]
 
     def end(self) -> None:
         """Answer what is held and all that comes."""
