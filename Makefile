@@ -19,9 +19,7 @@ setup: ## create .venv from the locked versions (demo, test and lint do so thems
 
 demo: setup ## run the whole pipeline on a CPU, with tiny models
 	@$(IN_VENV) snakemake --profile profiles/demo
-	@echo "Look at:"
-	@find $(DEMO)/tables $(DEMO)/figures -name '*.md' -o -name '*.png' | sort
-	@echo $(DEMO)/cases/index.html
+	@echo "Look at $(DEMO)/report.html and $(DEMO)/cases/index.html"
 
 real-questions: setup ## run the same rules on real questions and images (DATA=FOLDER)
 	@test -f "$(DATA)/benchmarks/benchmarks.jsonl" || \

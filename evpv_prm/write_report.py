@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "funnels": funnels(results),
         "failures": failures(results),
         "written": provenance.written,
+        "case_browser": arguments.case_browser,
     }
     page = render_report(arguments.output, exhibits, values)
     write_text(arguments.output, page)
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add_list("--cards", "CARD.json", "cards of the training data")
     add_list("--tables", "FILE.md", "tables to show; .csv and .tex lie beside them")
     add_list("--figures", "FILE.png", "figures to show; .pdf and .csv lie beside them")
+    add("--case-browser", "FILE.html", "page of the case browser, to link to")
     add("--output", "FILE.html", "report to write", required=True)
     add("--gallery", "FILE.html", "page of the figures to write", required=True)
     return parser

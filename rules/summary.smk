@@ -133,6 +133,7 @@ rule write_report:
             *(f"--corruption={file}" for file in input.corruption),
             *(f"--ablations={file}" for file in input.ablations),
         ],
+        case_browser=rules.write_case_browser.output.page,
         tables=[file for file in TABLES if file.endswith(".md")],
         figures=[file for file in FIGURES if file.endswith(".png")],
         code=code_digest("write_report", "run_report.assets", "run_report.captions"),
@@ -143,4 +144,4 @@ rule write_report:
         " {params.experiments:q} --cards {input.cards:q}"
         " --provenance {input.provenance:q} --inputs {input.inputs:q} --costs {input.costs:q}"
         " --tables {params.tables:q} --figures {params.figures:q}"
-        " --output {output.report:q} --gallery {output.gallery:q} > {log:q} 2>&1"
+        " --case-browser {params.case_browser:q} --output {output.report:q} --gallery {output.gallery:q} > {log:q} 2>&1"

@@ -58,6 +58,7 @@ def report_words(folder: Path) -> list[str]:
         *("--step-level", f"direct={folder / 'steps.json'}"),
         *("--cards", str(folder / "card.json"), "--costs", str(folder / "costs.csv")),
         *("--tables", *tables, "--figures", *figures),
+        *("--case-browser", str(folder / "cases/index.html")),
         *("--output", str(folder / "report.html")),
         *("--gallery", str(folder / "figures/index.html")),
     ]

@@ -71,6 +71,7 @@ def test_the_report_needs_no_other_file(report: Page) -> None:
     assert all(image["alt"] for image in report.images)
     assert "script" not in report.elements
     assert [link for link in report.links if ":" in link] == ["data:,"]
+    assert "cases/index.html" in report.links
 
 
 def test_every_exhibit_stands_with_its_caption_and_its_files(report: Page, tmp_path: Path) -> None:
