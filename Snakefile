@@ -20,6 +20,8 @@ include: "rules/candidates.smk"
 include: "rules/verify.smk"
 include: "rules/report.smk"
 include: "rules/cases.smk"
+include: "rules/status.smk"
+include: "rules/plan.smk"
 
 
 if CONFIG.step_level:
@@ -55,7 +57,7 @@ rule all:
     input:
         rules.validate_inputs.output,
         [TABLES, FIGURES, rules.write_provenance.output, rules.write_report.output],
-        rules.check_leakage.output if MAKES_VERIFIER else [],
+        rules.check_leakage.output if CONFIG.makes_verifier else [],
         EXPERIMENTS.values(),
         TARGETS["cases"],
     localrule: True

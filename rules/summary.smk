@@ -15,7 +15,9 @@ rule compare_with_paper:
     input:
         best_of_n=rules.tabulate_best_of_n.input,
         step_level=STEP_METRICS[:1],  # with a caption, as in the paper
-        categories=rules.plot_error_categories.output[-1:] if MAKES_VERIFIER else [],
+        categories=(
+            rules.plot_error_categories.output[-1:] if CONFIG.makes_verifier else []
+        ),
     output:
         table=exhibit("tables", "paper_comparison"),
         figure=exhibit("figures", "paper_comparison"),
@@ -109,7 +111,7 @@ rule write_report:
         interventions=rules.tabulate_intervention.input if CONFIG.intervention else [],
         corruption=rules.summarise_corruption.output if CONFIG.step_level else [],
         ablations=rules.summarise_ablations.output if CONFIG.step_level else [],
-        cards=CARDS if MAKES_VERIFIER else [],
+        cards=CARDS if CONFIG.makes_verifier else [],
         costs=rules.plot_stage_costs.output[-1],
         tables=TABLES,
         figures=FIGURES,
