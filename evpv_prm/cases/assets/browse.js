@@ -124,7 +124,7 @@
           "span.signs",
           {},
           show.summary(row, view.aggregation),
-          row.reliability !== null && h("span", {}, `p ≥ ${number(row.reliability)}`),
+          row.reliability !== null && h("span", {}, `lowest p ${number(row.reliability)}`),
           row.failures.length > 0 && h("span.outcome.unknown", {}, "failures"),
         ),
       ),
