@@ -2,20 +2,26 @@
 PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && command -v $$p && break; \
 	done)
-CREATE = $(or $(PYTHON),$(error Python 3.11 is not on the PATH: make PYTHON=/path/to/python3.11)) envs/create.py
+PYTHON_OR_STOP = $(or $(PYTHON),$(error Python 3.11 is not on the PATH: make PYTHON=/path/to/python3.11))
 # Each command imports large libraries: let Python keep what it compiles.
 unexport PYTHONDONTWRITEBYTECODE
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo real-questions test lint config lock clean
+.PHONY: help setup env-gpu env-analysis demo real-questions test lint config lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: ## create .venv from the locked versions (demo, test and lint do so themselves)
-	@$(CREATE)
+	@$(PYTHON_OR_STOP) envs/create.py
+
+env-gpu: ## create .venv-gpu, for the real run: vLLM, ms-swift and Snakemake, for GPUs
+	@$(PYTHON_OR_STOP) envs/create.py gpu
+
+env-analysis: ## create .venv-analysis: Snakemake and the rules without models
+	@$(PYTHON_OR_STOP) envs/create.py analysis
 
 demo: setup ## run the whole pipeline on a CPU, with tiny models
 	@$(IN_VENV) snakemake --profile profiles/demo
@@ -42,8 +48,8 @@ lint: setup ## check the style, the types and the rules
 config: setup ## write config.yaml, its schema and reference from evpv_prm/config.py
 	@$(IN_VENV) python -m evpv_prm.config_docs
 
-lock: ## resolve pyproject.toml into envs/cpu.lock
-	@$(CREATE) --lock
+lock: ## resolve pyproject.toml into envs/*.lock and envs/*.yaml
+	@$(PYTHON_OR_STOP) envs/lock.py
 
-clean: ## remove the environment, the caches and the demo's results
-	rm -rf .venv $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+clean: ## remove the environments, the caches and the demo's results
+	rm -rf .venv .venv-gpu .venv-analysis $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

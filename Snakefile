@@ -20,6 +20,8 @@ include: "rules/candidates.smk"
 include: "rules/verify.smk"
 include: "rules/report.smk"
 include: "rules/cases.smk"
+include: "rules/status.smk"
+include: "rules/plan.smk"
 
 
 if CONFIG.step_level:
@@ -35,7 +37,6 @@ if CONFIG.intervention:
     include: "rules/intervention.smk"
 
 
-BEST_OF_N = rules.compute_bon_metrics.output.json
 BON_TABLES, BON_CURVES = rules.tabulate_best_of_n.output, rules.plot_bon_curves.output
 TRAINING_DATA = [
     rules.describe_images.output,
@@ -60,7 +61,7 @@ rule all:
     input:
         rules.validate_inputs.output,
         [BON_TABLES, BON_CURVES, rules.write_provenance.output],
-        [rules.check_leakage.output, TRAINING_FIGURES] if MAKES_VERIFIER else [],
+        [rules.check_leakage.output, TRAINING_FIGURES] if CONFIG.makes_verifier else [],
         EXPERIMENTS.values(),
         TARGETS["cases"],
     localrule: True

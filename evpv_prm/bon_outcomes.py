@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from tqdm import tqdm
 
 from evpv_prm import cli
 from evpv_prm.answers import ground_truth, is_correct, normalise
@@ -24,6 +23,7 @@ from evpv_prm.errors import InputError, UserError
 from evpv_prm.metrics.best_of_n import NO_ANSWER
 from evpv_prm.metrics.bon_summary import SCORES, Outcomes
 from evpv_prm.metrics.metrics_file import OVERALL
+from evpv_prm.progress import track
 from evpv_prm.records import failure_reason
 from evpv_prm.reward import AGGREGATIONS
 
@@ -138,7 +138,7 @@ def _judged(questions: Sequence[ScoredQuestion], workers: int) -> Iterator[Judge
         [question.choices for question in questions],
         [final_answers(question) for question in questions],
     )
-    progress = partial(tqdm, total=len(questions), desc="judging", unit="question", disable=None)
+    progress = partial(track, label="judging", unit="questions", total=len(questions))
     if workers == 1:
         yield from progress(map(judge_answers, *columns))
         return

@@ -17,6 +17,7 @@ from evpv_prm.data.leakage import Subject, digest_below, find_leakage
 from evpv_prm.data.pair_records import read_pair_records
 from evpv_prm.data.questions import read_questions
 from evpv_prm.jsonl import write_json
+from evpv_prm.progress import track
 
 
 class _Digests:
@@ -33,7 +34,8 @@ class _Digests:
         distinct = sorted(set(images))
         roots, options = repeat(root), repeat(may_link_out)
         digests = pool.map(digest_below, roots, distinct, options, chunksize=16)
-        self._digests = dict(zip(distinct, digests, strict=True))
+        tracked = track(digests, f"{root}: reading", "images", len(distinct))
+        self._digests = dict(zip(distinct, tracked, strict=True))
 
     def of(self, images: Sequence[str]) -> tuple[str | None, ...]:
         return tuple(self._digests[image] for image in images)

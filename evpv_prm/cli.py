@@ -18,13 +18,7 @@ def run(main: Callable[[], int]) -> int:
     terminal or by a scheduler that ends the job.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # A handler of our own: the model libraries rearrange the root logger when they are imported.
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    package = logging.getLogger("evpv_prm")
-    package.addHandler(handler)
-    package.setLevel(logging.INFO)
-    package.propagate = False
+    handler = log_to_stderr()
     try:
         return main()
     except UserError as error:
@@ -34,7 +28,19 @@ def run(main: Callable[[], int]) -> int:
         print("interrupted; replies so far are stored, run again to go on", file=sys.stderr)
         return 130
     finally:
-        package.removeHandler(handler)
+        logging.getLogger("evpv_prm").removeHandler(handler)
+
+
+def log_to_stderr() -> logging.Handler:
+    """Write what this package logs to standard error, each line with its time."""
+    # A handler of our own: the model libraries rearrange the root logger when they are imported.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    package = logging.getLogger("evpv_prm")
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    package.propagate = False
+    return handler
 
 
 def parser(doc: str | None, command: str | None = None) -> argparse.ArgumentParser:

@@ -14,8 +14,6 @@ from math import nan
 from pathlib import Path
 from statistics import fmean
 
-from tqdm import tqdm
-
 from evpv_prm import cli, reports
 from evpv_prm.answers import GroundTruth, ground_truth, is_correct
 from evpv_prm.data.conditions import CONDITIONS
@@ -31,6 +29,7 @@ from evpv_prm.metrics.intervention_file import MeasureName
 from evpv_prm.metrics.intervention_summary import Observation, Observations, summarise
 from evpv_prm.metrics.intervention_tables import intervention_tables
 from evpv_prm.metrics.metrics_file import OVERALL
+from evpv_prm.progress import track
 from evpv_prm.records import FailedCandidate, failure_reason
 from evpv_prm.reward import correctness_rate
 
@@ -103,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     questions: dict[str, list[Observations]] = {}
     judged = list(read_judged(arguments.judged))
-    for question in tqdm(judged, desc="judging", unit="question", disable=None):
+    for question in track(judged, f"{arguments.output}: judging", "questions", len(judged)):
         questions.setdefault(question.datasource, []).append(observe(question))
     metrics = summarise(questions, samples=arguments.bootstrap_samples, seed=arguments.seed)
     reports.write_metrics(arguments, metrics, intervention_tables({"": metrics}))

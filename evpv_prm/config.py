@@ -372,6 +372,11 @@ class Config(Section):
     figures: Figures = Field(Figures(), description="Figures")
     diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
 
+    @property
+    def makes_verifier(self) -> bool:
+        """Whether the verifier is the one that the trainings make, and not one from elsewhere."""
+        return self.verifier.model == f"{self.results}/models/verifier"
+
     @model_validator(mode="after")
     def _curves_are_measured(self) -> Self:
         if self.figures.aggregation not in self.best_of_n.aggregations:

@@ -19,7 +19,7 @@ from evpv_prm import cli, parsing, prompts
 from evpv_prm.config import Scoring
 from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import Failure, Image, Request, Result
-from evpv_prm.engine.command import add_engine_options, check_failures, open_engine, progress
+from evpv_prm.engine.command import add_engine_options, check_failures, open_engine
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import read_records, write_rows
 from evpv_prm.options import add_options, read_options
@@ -121,7 +121,7 @@ def score(
     items = [_load(record, images) for record in records]
     described = [item for item in items if item.candidates and item.images]
     requests = [describe_request(item, options, seed) for item in described]
-    replies = engine.generate(requests, progress(len(requests), "describe"))
+    replies = engine.generate(requests, "describe")
     for item, reply in zip(described, replies, strict=True):
         item.raw_description = reply.text
         item.description = parsed(reply, parsing.parse_description)
@@ -133,7 +133,7 @@ def score(
         for candidate in item.candidates
         for request in candidate_requests(item, candidate, item.description, options, seed)
     ]
-    results = iter(engine.generate(requests, progress(len(requests), "audit and judge")))
+    results = iter(engine.generate(requests, "audit and judge"))
     return [_finish(item, results) for item in items]
 
 

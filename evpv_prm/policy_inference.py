@@ -20,7 +20,7 @@ from evpv_prm.config import Candidates
 from evpv_prm.data.images import load_images
 from evpv_prm.data.questions import read_questions
 from evpv_prm.engine.base import Failure, Image, Request, Result, Sampling, first_seed
-from evpv_prm.engine.command import add_engine_options, check_failures, open_engine, progress
+from evpv_prm.engine.command import add_engine_options, check_failures, open_engine
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import write_rows
 from evpv_prm.options import add_options, read_options
@@ -100,7 +100,7 @@ def sample(
         for question, found in zip(questions, loaded, strict=True)
     ]
     requests = [request for batch in batches for request in batch]
-    results = iter(engine.generate(requests, progress(len(requests), "policy")))
+    results = iter(engine.generate(requests, "policy"))
     records = []
     for question, found, batch in zip(questions, loaded, batches, strict=True):
         fields: dict[str, Any] = {

@@ -170,6 +170,13 @@ def _of(amount: Amount, wildcards: Any) -> float:
     return amount(wildcards) if callable(amount) else amount
 
 
+def requested_gpus(wanted: Mapping[str, Any]) -> int:
+    """Return the GPUs in a job's resources, in whichever of the words of `resources`."""
+    if gres := wanted.get("gres"):
+        return int(gres.rpartition(":")[2])
+    return int(wanted.get("gpu", 0))
+
+
 def _gpu_resources(site: Site, count: Callable[[Any], int]) -> dict[str, Any]:
     """Ask for GPUs; a job of the rule that needs none, behind an API, asks as a CPU job does."""
     found: dict[str, Any] = {}

@@ -24,7 +24,6 @@ from evpv_prm.config_step_level import StepJudging
 from evpv_prm.data.images import load_images
 from evpv_prm.data.step_records import JudgedRecord, StepRecord
 from evpv_prm.engine.base import Failure, Image, Request, Result
-from evpv_prm.engine.command import progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.records import Caption
 from evpv_prm.verifier import Judgements, View, judge_requests, parsed, read_judgements, request
@@ -68,7 +67,7 @@ def ask(
 ) -> list[list[Result]]:
     """Submit all groups of requests as one wave; return the results in the same groups."""
     requests = [request for group in groups for request in group]
-    results = iter(engine.generate(requests, progress(len(requests), label)))
+    results = iter(engine.generate(requests, label))
     return [list(itertools.islice(results, len(group))) for group in groups]
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Sampling, Stage, first_seed
-from evpv_prm.engine.command import progress
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.prompts import Prompt
 from evpv_prm.section import Decoding
@@ -64,9 +63,7 @@ def ask_until_valid(
         if not wave:
             continue
         name = label if attempt == 0 else f"{label}, attempt {attempt + 1}"
-        results = engine.generate(
-            [_sample(requests[index], attempt) for index in wave], progress(len(wave), name)
-        )
+        results = engine.generate([_sample(requests[index], attempt) for index in wave], name)
         for index, result in zip(wave, results, strict=True):
             outcome = check(index, result.text) if isinstance(result, Reply) else result
             outcomes[index] = outcome

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
-from tqdm import tqdm
 
 from evpv_prm import cli
 from evpv_prm.data.inputs import (
@@ -32,7 +31,6 @@ from evpv_prm.data.inputs import (
     InputReport,
     check_inputs,
 )
-from evpv_prm.engine.base import Failure
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import write_json, write_text
 
@@ -159,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--max-missing-images: expected a fraction from 0 to 1")
     if arguments.workers < 1:
         raise UserError("--workers: expected at least 1")
-    report = check_inputs(benchmarks, arguments.workers, _progress)
+    report = check_inputs(benchmarks, arguments.workers)
     write_json(arguments.report, report_json(report))
     text = summary(report)
     if arguments.markdown:
@@ -199,12 +197,6 @@ def _section(kind: str, findings: Sequence[Finding]) -> str:
 def _line(finding: Finding) -> str:
     line = f"line {finding.line}" if finding.line is not None else None
     return ": ".join(filter(None, (line, finding.pid, finding.detail)))
-
-
-def _progress(items: Iterable[Failure | None], total: int) -> Iterable[Failure | None]:
-    if not sys.stderr.isatty():
-        print(f"checking {total:,} images", file=sys.stderr, flush=True)
-    return tqdm(items, total=total, desc="checking images", unit="image", disable=None)
 
 
 def _parser() -> argparse.ArgumentParser:

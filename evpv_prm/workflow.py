@@ -19,6 +19,12 @@ PACKAGE = Path(__file__).parent
 MODELS = Path("data/models")
 """Folder of the models that are downloaded, each by its name in the configuration."""
 
+LOOKS = {"plan", "rates", "status"}
+"""Targets that look at the workflow and run none of its jobs."""
+
+PLAN_VARIABLE = "EVPV_PRM_PLAN"
+"""Environment variable that is set while the DAG is built for a plan, which nothing runs."""
+
 MANIFEST = "download.json"
 """What a download writes last into its folder, as `evpv_prm.data.download` does."""
 
@@ -43,14 +49,16 @@ def code_digest(*modules: str) -> str:
 
 
 def job_environment(repository: Path | str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with which a job finds the code of a repository.
+    """Return the variables with which a job finds the code of a repository and draws no bars.
 
     As variables, these paths are no part of a rule: to move the repository makes nothing run again.
+    Bars of tqdm, which the model libraries draw, are no use in a log.
     """
     known = environ.get("PYTHONPATH")
     return {
         "SCRIPTS": f"{repository}/scripts",
         "PYTHONPATH": f"{repository}{os.pathsep}{known}" if known else str(repository),
+        "TQDM_DISABLE": "1",
     }
 
 
@@ -97,32 +105,38 @@ def _imports(file: Path) -> frozenset[Path]:
     return frozenset(found)
 
 
-def question_files(config: Config, *benchmarks: str) -> list[str]:
+def question_files(config: Config, *benchmarks: str, is_plan: bool = False) -> list[str]:
     """Return the questions files of these benchmarks, each once; of all when none is named.
 
+    A plan does without those that are neither there nor made by a rule.
+
     Raises:
-        UserError: one is neither there nor made by a rule; the line names all such files.
+        UserError: there are such files, and this is no plan; the line names all of them.
     """
     files = sorted({config.benchmarks[name].questions for name in benchmarks or config.benchmarks})
     missing = [file for file in files if not (_is_made(config, file) or Path(file).is_file())]
-    if missing:
+    if missing and not is_plan:
         raise UserError(
             f"{', '.join(missing)}: no such file; docs/data.md says where the questions come from, "
             "benchmarks.NAME.questions in the configuration where they are"
         )
-    return files
+    return [file for file in files if file not in missing]
 
 
-def solution_files(config: Config) -> list[str]:
+def solution_files(config: Config, *, is_plan: bool = False) -> list[str]:
     """Return the file of labelled solutions; none where no step-level experiment is configured.
 
+    A plan does without one that is neither there nor made by a rule.
+
     Raises:
-        UserError: it is neither there nor made by a rule.
+        UserError: it is neither, and this is no plan.
     """
     if config.step_level is None:
         return []
     file = config.step_level.solutions
     if not (_is_made(config, file) or Path(file).is_file()):
+        if is_plan:
+            return []
         raise UserError(
             f"{file}: no such file; docs/data.md says where the labelled solutions come from, "
             "step_level.solutions in the configuration where they are; `step_level: null` does "
@@ -150,16 +164,20 @@ def checkpoint_files(config: Config, checkpoint: str) -> list[str]:
     return [checkpoint] if is_folder else []
 
 
-def annotation_files(config: Config) -> list[str]:
+def annotation_files(config: Config, *, is_plan: bool = False) -> list[str]:
     """Return the annotation files of the data set; its folders where a rule makes them.
 
+    Where there are none, a plan takes what the download of the data set makes.
+
     Raises:
-        UserError: there are none.
+        UserError: there are none, and this is no plan.
     """
     folder = Path(config.data_set.folder)
     if _is_made(config, str(folder)):
         return [str(folder / "annotations"), str(folder / "images")]
     files = sorted(str(path) for path in (folder / "annotations").rglob("*.jsonl"))
+    if not files and is_plan:
+        return [f"{folder}/{MANIFEST}"]
     if not files:
         raise UserError(
             f"{folder / 'annotations'}: no annotation files (*.jsonl); `snakemake "

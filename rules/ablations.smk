@@ -43,7 +43,7 @@ rule ask_ablations:
 rule run_ablation:
     input:
         solutions=gather.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl"),
-        requests=gather.shards(rules.ask_ablations.output),
+        requests=gather.shards(f"{RESULTS}/ablations/requests/{{scatteritem}}.json"),
         model=model_files(CONFIG, CONFIG.verifier),
     output:
         f"{RESULTS}/ablations/{{configuration}}.jsonl",
@@ -73,7 +73,10 @@ rule run_ablation:
 
 rule summarise_ablations:
     input:
-        predictions=expand(rules.run_ablation.output, configuration=ABLATION_NAMES),
+        predictions=expand(
+            f"{RESULTS}/ablations/{{configuration}}.jsonl",
+            configuration=ABLATION_NAMES,
+        ),
         requests=rules.run_ablation.input.requests,
     output:
         f"{RESULTS}/metrics/ablations.json",
@@ -106,6 +109,7 @@ rule tabulate_ablations:
         f"{RESULTS}/logs/tabulate_ablations.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_ablations.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -130,6 +134,7 @@ rule plot_ablations:
         f"{RESULTS}/logs/plot_ablations.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_ablations.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

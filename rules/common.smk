@@ -3,6 +3,7 @@
 
 import os
 import sys
+from functools import partial
 
 from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.cases.page import asset_names
@@ -15,6 +16,8 @@ from evpv_prm.site import load_site, resources, serving_resources
 from evpv_prm.workflow import (
     MANIFEST,
     MODELS,
+    LOOKS,
+    PLAN_VARIABLE,
     annotation_files,
     checkpoint_files,
     code_digest,
@@ -35,6 +38,12 @@ def or_stop(function, *arguments):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def from_outside(find, *arguments):
+    """Files that no rule makes; one that is missing stops Snakemake with one line, but for a plan."""
+    is_plan = PLAN_VARIABLE in os.environ
+    return or_stop(partial(find, CONFIG, *arguments, is_plan=is_plan))
 
 
 CONFIG = or_stop(load_config, config)
@@ -65,6 +74,11 @@ CHECKED = 1_000_000
 workflow.register_resource("checked_inputs", CHECKED)
 
 
+# Snakemake wants to know the cores before it looks at the target; these need but one.
+if LOOKS & set(sys.argv) and workflow.resource_settings.nodes is None:
+    workflow.resource_settings.cores = workflow.resource_settings.cores or 1
+
+
 wildcard_constraints:
     benchmark="|".join(map(re.escape, CONFIG.benchmarks)),
     policy="|".join(map(re.escape, CONFIG.policies)),
@@ -73,6 +87,13 @@ wildcard_constraints:
 
 scattergather:
     shards=CONFIG.shards,
+
+
+def without_lock(wildcards):
+    """No files. Were a target locked that only looks, its end would unlock the run beside it."""
+    if set(workflow.dag_settings.targets) <= LOOKS:
+        workflow.persistence.lock = workflow.persistence.noop
+    return []
 
 
 def scored_files(policy, benchmarks=CONFIG.benchmarks):
@@ -135,7 +156,7 @@ def experiment_results(folder):
         file
         for files in EXPERIMENTS.values()
         for file in files
-        if file.startswith(f"{RESULTS}/{folder}/")
+        if f"{RESULTS}/{folder}/" in file  # in a storage, more stands before it
     ]
 
 

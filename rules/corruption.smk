@@ -37,7 +37,7 @@ rule corrupt_constraints:
 
 rule summarise_corruption:
     input:
-        gather.shards(rules.corrupt_constraints.output),
+        gather.shards(f"{RESULTS}/corruption/{{scatteritem}}.jsonl"),
     output:
         f"{RESULTS}/metrics/corruption.json",
     log:
@@ -68,6 +68,7 @@ rule tabulate_corruption:
         f"{RESULTS}/logs/tabulate_corruption.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_corruption.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -92,6 +93,7 @@ rule plot_corruption:
         f"{RESULTS}/logs/plot_corruption.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_corruption.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

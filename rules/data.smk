@@ -2,12 +2,13 @@
 # Takes the files and folders that the configuration names; gives results/inputs/report.{json,md},
 # results/questions/BENCHMARK[/SHARD].jsonl, results/data/pairs/SUBSET/ and results/data/leakage.json.
 
+QUESTIONS = f"{RESULTS}/questions/{{benchmark}}.jsonl"
+
 
 rule validate_inputs:
     input:
         # Asked only where questions are needed: models and lints do without them.
-        lambda wildcards: or_stop(question_files, CONFIG)
-        + or_stop(solution_files, CONFIG),
+        lambda wildcards: from_outside(question_files) + from_outside(solution_files),
     output:
         json=f"{RESULTS}/inputs/report.json",
         markdown=f"{RESULTS}/inputs/report.md",
@@ -36,13 +37,14 @@ rule validate_inputs:
 
 rule prepare_questions:
     input:
-        lambda wildcards: or_stop(question_files, CONFIG, wildcards.benchmark),
+        lambda wildcards: from_outside(question_files, wildcards.benchmark),
     output:
-        f"{RESULTS}/questions/{{benchmark}}.jsonl",
+        QUESTIONS,
     log:
         f"{RESULTS}/logs/prepare_questions/{{benchmark}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare_questions/{{benchmark}}.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -72,6 +74,7 @@ rule split_questions:
         f"{RESULTS}/logs/split_questions/{{benchmark}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/split_questions/{{benchmark}}.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -128,7 +131,7 @@ rule download_model:
 rule extract_pairs:
     input:
         # Asked only where pairs are needed: a verifier that is there does without them.
-        lambda wildcards: or_stop(annotation_files, CONFIG),
+        lambda wildcards: from_outside(annotation_files),
     output:
         directory(f"{RESULTS}/data/pairs"),
     log:
@@ -154,7 +157,7 @@ rule extract_pairs:
 rule check_leakage:
     input:
         pairs=rules.extract_pairs.output,
-        questions=expand(rules.prepare_questions.output, benchmark=CONFIG.benchmarks),
+        questions=expand(QUESTIONS, benchmark=CONFIG.benchmarks),
     output:
         f"{RESULTS}/data/leakage.json",
     log:

@@ -2,6 +2,9 @@
 # Takes results/scored/POLICY/BENCHMARK/SHARD.jsonl and results/step_level/caption/SHARD.jsonl;
 # gives results/metrics/gate.json, and the table and the figure gate.
 
+# Whose candidates each scored file holds.
+SCORED_BY = [policy for policy in CONFIG.policies for _ in scored_files(policy)]
+
 
 rule compute_gate_metrics:
     input:
@@ -19,10 +22,9 @@ rule compute_gate_metrics:
     resources:
         **needs(4, 60),
     params:
-        scored=[
+        scored=lambda wildcards, input: [
             f"{policy}={file}"
-            for policy in CONFIG.policies
-            for file in scored_files(policy)
+            for policy, file in zip(SCORED_BY, input.scored, strict=True)
         ],
         aggregations=CONFIG.best_of_n.aggregations,
         samples=CONFIG.step_level.bootstrap_samples,
@@ -46,6 +48,7 @@ rule tabulate_gate:
         f"{RESULTS}/logs/tabulate_gate.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_gate.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -70,6 +73,7 @@ rule plot_gate:
         f"{RESULTS}/logs/plot_gate.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_gate.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

@@ -103,7 +103,7 @@ rule judge_intervention:
 rule compute_intervention_metrics:
     input:
         expand(
-            rules.judge_intervention.output,
+            f"{RESULTS}/intervention/judged/{{policy}}/{{benchmark}}.jsonl",
             benchmark=INTERVENTION_BENCHMARKS,
             allow_missing=True,
         ),
@@ -133,7 +133,7 @@ rule compute_intervention_metrics:
 rule tabulate_intervention:
     input:
         expand(
-            rules.compute_intervention_metrics.output.json,
+            f"{RESULTS}/metrics/intervention/{{policy}}.json",
             policy=INTERVENTION_POLICIES,
         ),
     output:
@@ -142,6 +142,7 @@ rule tabulate_intervention:
         f"{RESULTS}/logs/tabulate_intervention.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_intervention.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -170,6 +171,7 @@ rule plot_intervention:
         f"{RESULTS}/logs/plot_intervention.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_intervention.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

@@ -5,13 +5,14 @@
 
 rule tabulate_best_of_n:
     input:
-        expand(rules.compute_bon_metrics.output.json, policy=CONFIG.policies),
+        expand(BEST_OF_N, policy=CONFIG.policies),
     output:
         multiext(f"{RESULTS}/tables/best_of_n", ".csv", ".md", ".tex"),
     log:
         f"{RESULTS}/logs/tabulate_best_of_n.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_best_of_n.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -37,6 +38,7 @@ rule plot_bon_curves:
         f"{RESULTS}/logs/plot_bon_curves.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_bon_curves.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -71,6 +73,7 @@ rule write_provenance:
         f"{RESULTS}/logs/write_provenance.log",
     benchmark:
         f"{RESULTS}/benchmarks/write_provenance.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

@@ -7,13 +7,14 @@
 rule split_solutions:
     input:
         # Asked only where solutions are needed: models and lints do without them.
-        lambda wildcards: or_stop(solution_files, CONFIG),
+        lambda wildcards: from_outside(solution_files),
     output:
         scatter.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl"),
     log:
         f"{RESULTS}/logs/split_solutions.log",
     benchmark:
         f"{RESULTS}/benchmarks/split_solutions.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -95,13 +96,14 @@ rule compute_step_metrics:
 
 rule tabulate_step_level:
     input:
-        expand(rules.compute_step_metrics.output.json, mode=STEP_MODES),
+        expand(f"{RESULTS}/metrics/step_level/{{mode}}.json", mode=STEP_MODES),
     output:
         multiext(f"{RESULTS}/tables/step_level", ".csv", ".md", ".tex"),
     log:
         f"{RESULTS}/logs/tabulate_step_level.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_step_level.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -127,6 +129,7 @@ rule plot_step_level:
         f"{RESULTS}/logs/plot_step_level.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_step_level.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

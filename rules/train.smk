@@ -13,8 +13,6 @@ REVISION = (
     else []
 )
 MERGED = f"{RESULTS}/models"
-# A verifier from elsewhere needs none of this.
-MAKES_VERIFIER = CONFIG.verifier.model == f"{MERGED}/verifier"
 STAGES = [
     "vision_sft",
     *(["vision_dpo"] if CONFIG.training.with_dpo else []),
@@ -170,6 +168,7 @@ rule plot_training_curves:
         f"{RESULTS}/logs/plot_training_curves.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_training_curves.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -191,7 +190,7 @@ rule plot_training_curves:
 
 # A verifier from elsewhere has none.
 TRAINING_FIGURES = []
-if MAKES_VERIFIER:
+if CONFIG.makes_verifier:
     TRAINING_FIGURES += [
         rules.plot_error_categories.output,
         rules.plot_training_curves.output,

@@ -2,6 +2,8 @@
 # Takes results/candidates/POLICY/BENCHMARK/SHARD.jsonl and the verifier; gives
 # results/scored/POLICY/BENCHMARK/SHARD.jsonl and results/metrics/best_of_n/POLICY.json.
 
+BEST_OF_N = f"{RESULTS}/metrics/best_of_n/{{policy}}.json"
+
 
 rule score_candidates:
     input:
@@ -37,7 +39,7 @@ rule compute_bon_metrics:
     input:
         lambda wildcards: scored_files(wildcards.policy),
     output:
-        json=f"{RESULTS}/metrics/best_of_n/{{policy}}.json",
+        json=BEST_OF_N,
         markdown=f"{RESULTS}/metrics/best_of_n/{{policy}}.md",
     log:
         f"{RESULTS}/logs/compute_bon_metrics/{{policy}}.log",

@@ -15,6 +15,7 @@ from evpv_prm import cli
 from evpv_prm.engine.base import IMAGE, Request, Result
 from evpv_prm.engine.store import ResponseStore, StoredEngine
 from evpv_prm.jsonl import read_rows
+from evpv_prm.progress import PROGRESS_LINE
 from tests.scripted import Answer, ScriptedEngine
 
 
@@ -71,7 +72,8 @@ def outcome(main: Callable[[], int], output: Path, capsys: pytest.CaptureFixture
     if status:
         assert status == 2
         assert not output.parent.exists(), "nothing may be written"
-        assert error.count("\n") == 1
+        *progress, error = error.splitlines(keepends=True)
+        assert all(PROGRESS_LINE.match(line) for line in progress)
         return error
     return json.loads(output.read_bytes())
 

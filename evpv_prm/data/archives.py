@@ -13,10 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from tqdm import tqdm
-
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import atomic_write
+from evpv_prm.progress import track
 
 _ARCHIVE = re.compile(r"(?P<name>.+)\.zip(?:[._](?P<part>[a-z]{2,}|\d+))?")
 _BLOCK = 1 << 20
@@ -53,7 +52,7 @@ def unpack(name: str, parts: Sequence[Path], folder: Path) -> int:
                 _check(parts[0], member)
             inside = all(PurePosixPath(member.filename).parts[0] == name for member in members)
             target = folder if inside else folder / name
-            for member in tqdm(members, desc=f"unpacking {name}", unit="file", disable=None):
+            for member in track(members, f"unpacking {name}", "files", len(members)):
                 path = target / member.filename
                 if not _is_unpacked(path, member):
                     with archive.open(member) as source, atomic_write(path) as stream:

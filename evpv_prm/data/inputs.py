@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from evpv_prm.data.step_records import StepFile, StepRecord, scan_step_records
 from evpv_prm.engine.base import Failure
 from evpv_prm.errors import InputError
 from evpv_prm.markers import markers_beyond
+from evpv_prm.progress import track
 from evpv_prm.records import Question
 
 KINDS = {
@@ -93,13 +94,10 @@ class InputReport:
         ]
 
 
-Progress = Callable[[Iterable[Failure | None], int], Iterable[Failure | None]]
 """Passes items on while it shows how many of a total went by."""
 
 
-def check_inputs(
-    benchmarks: Sequence[BenchmarkInput], workers: int, progress: Progress
-) -> InputReport:
+def check_inputs(benchmarks: Sequence[BenchmarkInput], workers: int) -> InputReport:
     """Read every questions file and decode every image of a run once; collect all findings.
 
     `workers` processes decode images.
@@ -118,7 +116,7 @@ def check_inputs(
         for image in question.images
         if benchmark.images.is_dir()
     }
-    images = dict(_check_images(sorted(wanted), workers, progress))
+    images = dict(_check_images(sorted(wanted), workers))
     return InputReport(
         [
             _report(benchmark, entries, findings, images)
@@ -180,12 +178,13 @@ def _select(
 
 
 def _check_images(
-    keys: Sequence[ImageKey], workers: int, progress: Progress
+    keys: Sequence[ImageKey], workers: int
 ) -> Iterator[tuple[ImageKey, Failure | None]]:
     roots, paths = [root for root, _ in keys], [path for _, path in keys]
     with ProcessPoolExecutor(workers) as pool:
         results = pool.map(_check_image, roots, paths, chunksize=16)
-        yield from zip(keys, progress(results, len(keys)), strict=True)
+        tracked = track(results, "checking", "images", len(keys))
+        yield from zip(keys, tracked, strict=True)
 
 
 def _check_image(root: Path, relative: str) -> Failure | None:

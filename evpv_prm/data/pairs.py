@@ -27,7 +27,6 @@ from typing import Any
 
 import orjson
 from tabulate import tabulate
-from tqdm import tqdm
 
 from evpv_prm import cli
 from evpv_prm.config_data import PairExtraction
@@ -37,6 +36,7 @@ from evpv_prm.data.visualprm import find_annotations
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import atomic_write, write_json
 from evpv_prm.options import add_options, read_options
+from evpv_prm.progress import track
 
 logger = logging.getLogger(__name__)
 
@@ -228,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     reports = []
     subsets = options.subsets or list(found)
-    for subset in tqdm(subsets, desc="subsets", unit="subset", disable=None):
+    for subset in track(subsets, str(arguments.output), "subsets", len(subsets)):
         images = arguments.images / subset
         reports.append(extract_subset(subset, found[subset], images, arguments.output, options))
         logger.info("%s: %d pairs of %d records", subset, reports[-1].pairs, reports[-1].records)

@@ -1,26 +1,19 @@
-"""What the commands share that ask a model: the engine's flags, progress, failures."""
+"""What the commands share that ask a model: the engine's flags, failures."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from evpv_prm.config import Model
-from evpv_prm.engine.base import Engine, Failure, Result
+from evpv_prm.engine.base import Engine
 from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.engine.store import ResponseStore, StoredEngine
 from evpv_prm.options import add_options, read_options
 
 logger = logging.getLogger(__name__)
-
-REPORT_INTERVAL_S = 10.0
-"""Seconds between progress lines in a log."""
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +59,10 @@ def _fraction(word: str) -> float:
 
 
 def open_engine(arguments: argparse.Namespace) -> StoredEngine:
-    """Return the engine that the flags describe, behind its store; the model is not loaded yet."""
+    """Return the engine that the flags describe, behind its store; the model is not loaded yet.
+
+    Lines of progress name what the replies are for: the output, or the training rows.
+    """
     model = read_options(arguments, Model)
     identity = engine_identity(model)
 
@@ -81,29 +77,8 @@ def open_engine(arguments: argparse.Namespace) -> StoredEngine:
         return VllmEngine(model)
 
     store = ResponseStore(arguments.store, identity)
-    return StoredEngine(store, None if arguments.stored_only else load)
-
-
-def progress(total: int, label: str) -> Callable[[int, Result], None]:
-    """Return a callback that counts results: a bar on a terminal, plain lines in a log."""
-    bar = tqdm(total=total, desc=label, unit="reply", disable=not sys.stderr.isatty())
-    started = last = time.monotonic()
-    done = failed = 0
-
-    def count(_index: int, result: Result) -> None:
-        nonlocal last, done, failed
-        done += 1
-        failed += isinstance(result, Failure)
-        now = time.monotonic()
-        bar.update()
-        if done == total:
-            bar.close()
-        if bar.disable and (done == total or now - last >= REPORT_INTERVAL_S):
-            last = now
-            rate = done / max(now - started, 1e-9)
-            logger.info("%s: %d of %d replies, %d failed, %.1f/s", label, done, total, failed, rate)
-
-    return count
+    making = arguments.output if "output" in arguments else arguments.train
+    return StoredEngine(store, None if arguments.stored_only else load, str(making))
 
 
 def check_failures(failed: int, total: int, allowed: float, items: str = "candidates") -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from evpv_prm.engine.base import Engine, Failure, Reply, Request, Result
 from evpv_prm.engine.segments import Place, SegmentWriter, decode, encode, whole_lines
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_json
+from evpv_prm.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -200,30 +202,43 @@ class Statistics:
             f"({self.cached_tokens} cached), {self.completion_tokens} completion tokens"
         )
 
+    @classmethod
+    def last_in(cls, text: str) -> Self | None:
+        """Return the last statistics that a log holds, as `str` writes them; None: it has none."""
+        found = _STATISTICS.findall(text)
+        return cls(*map(int, found[-1])) if found else None
+
+
+_STATISTICS = re.compile(
+    r"(\d+) requests, (\d+) distinct: (\d+) from the store, (\d+) paid, (\d+) failed; "
+    r"(\d+) prompt tokens \((\d+) cached\), (\d+) completion tokens"
+)
+
 
 class StoredEngine:
     """An engine behind a store: it is opened only for, and paid only for, what is not stored."""
 
-    def __init__(self, store: ResponseStore, open_engine: Callable[[], Engine] | None) -> None:
+    def __init__(
+        self, store: ResponseStore, open_engine: Callable[[], Engine] | None, making: str = ""
+    ) -> None:
         """Take over `store`, and whatever `open_engine` makes; `close` closes both.
 
         `open_engine` is called at most once, when a request misses the store. Without one, such a
         request is a failure of the stored kind, or "not_asked", and nothing is paid for.
+
+        `making` names in the log what the replies are for, such as the output of a command.
         """
         self.store = store
         self.statistics = Statistics()
         self._open_engine = open_engine
+        self._making = making
         self._engine: Engine | None = None
 
-    def generate(
-        self,
-        requests: Sequence[Request],
-        on_result: Callable[[int, Result], None] | None = None,
-    ) -> list[Result]:
+    def generate(self, requests: Sequence[Request], label: str = "") -> list[Result]:
         """Return the results in the order of the requests.
 
         Requests with the same key are sent once. Each result of the engine is stored as it
-        arrives. `on_result(index, result)` is called once a request, stored ones first.
+        arrives; progress is reported under `label`.
 
         Raises:
             UserError: the engine or the disk cannot go on; what had arrived is stored.
@@ -236,28 +251,29 @@ class StoredEngine:
         self.statistics.distinct += len(indices)
         results: dict[int, Result] = {}
 
-        def hand_over(key: str, result: Result) -> None:
-            for index in indices[key]:
-                results[index] = result
-                if on_result is not None:
-                    on_result(index, result)
-
         self.store.refresh()
         for key, reply in self.store.read(indices):
             self.statistics.served += 1
-            hand_over(key, reply)
+            results.update(dict.fromkeys(indices[key], reply))
         missing = [key for key in indices if key not in self.store]
-        if self._open_engine is None:
+        engine = self._opened(self._open_engine) if missing and self._open_engine else None
+        name = ": ".join(filter(None, (self._making, label)))
+        progress = Progress(name, len(requests), "replies", done=len(results))
+
+        def hand_over(key: str, result: Result) -> None:
+            self.statistics.add(result)
+            results.update(dict.fromkeys(indices[key], result))
+            copies = len(indices[key])
+            progress.update(copies, failed=copies if isinstance(result, Failure) else 0)
+
+        if engine is None:
             for key in missing:
-                failure = Failure(self.store.failure(key) or "not_asked")
-                self.statistics.add(failure)
-                hand_over(key, failure)
-        elif missing:
+                hand_over(key, Failure(self.store.failure(key) or "not_asked"))
+        else:
             firsts = [requests[indices[key][0]] for key in missing]
-            for position, result in self._opened(self._open_engine).generate(firsts):
-                kept = self.store.put(missing[position], result)
-                self.statistics.add(kept)
-                hand_over(missing[position], kept)
+            for position, result in engine.generate(firsts):
+                key = missing[position]
+                hand_over(key, self.store.put(key, result))
         return [results[index] for index in range(len(requests))]
 
     def _opened(self, open_engine: Callable[[], Engine]) -> Engine:
@@ -270,7 +286,9 @@ class StoredEngine:
         return self._engine
 
     def close(self) -> None:
-        """Free the engine, if it was opened, and bring the store to the disk."""
+        """Free the engine, if it was opened, and bring the store to the disk; log what was paid."""
+        if self.statistics.requested:
+            logger.info("%s", self.statistics)
         try:
             if self._engine is not None:
                 self._engine.close()

@@ -123,6 +123,8 @@ def training_command(
         *("--output_dir", str(checkpoints), "--add_version", "false"),
         *("--external_plugins", str(PLUGIN), "--callbacks", "evpv"),
         *("--report_to", "none"),
+        # Bars fill a log; the plugin reports progress in lines.
+        *("--disable_tqdm", "true"),
         *(("--resume_from_checkpoint", str(resume_from)) if resume_from else ()),
     ]
     environment = {

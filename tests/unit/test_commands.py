@@ -21,8 +21,7 @@ from evpv_prm import (
     step_verifier,
     vpbench_ablation_runner,
 )
-from evpv_prm.engine.base import Failure, Reply
-from evpv_prm.engine.command import check_failures, progress
+from evpv_prm.engine.command import check_failures
 from evpv_prm.errors import UserError
 from tests.stages import draw, labelled
 
@@ -270,12 +269,3 @@ def test_failures_above_the_fraction_fail_the_command(
     assert shown.count("\n") == status
     if status:
         assert f"{failed} of {candidates} candidates failed" in shown
-
-
-def test_a_log_gets_the_counts_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "evpv_prm")
-    count = progress(3, "judge")
-    for index, result in enumerate([Reply("1"), Failure("timeout"), Reply("1")]):
-        count(index, result)
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("judge: 3 of 3 replies, 1 failed, ")

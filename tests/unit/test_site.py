@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evpv_prm.config import Config, Model
 from evpv_prm.errors import InputError
-from evpv_prm.site import Site, load_site, resources, serving_resources
+from evpv_prm.site import Site, load_site, requested_gpus, resources, serving_resources
 
 SHIPPED = Path(__file__).parents[2] / "profiles/slurm/site.yaml"
 
@@ -46,6 +46,17 @@ def test_gpus_as_generic_resources(kind: str | None, word: str) -> None:
     found = asked(resources(Site(gpu_request="gres", gpu_type=kind), 1, 10, 2))
     assert found["gres"] == word
     assert "gpu" not in found
+
+
+@pytest.mark.parametrize("request_by", ["gpu", "gres"])
+@pytest.mark.parametrize("kind", [None, "a100"])
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_the_gpus_of_a_job_are_read_in_all_words(
+    request_by: Any, kind: str | None, count: int
+) -> None:
+    site = Site(gpu_request=request_by, gpu_type=kind)
+    assert requested_gpus(asked(resources(site, 1, 10, count))) == count
+    assert requested_gpus(asked(resources(site, 1, 10, lambda _: count))) == count
 
 
 @pytest.mark.parametrize("request_by", ["gpu", "gres"])

@@ -264,14 +264,12 @@ def test_results_come_in_order_and_equal_requests_are_sent_once(
     prompts: list[str], seed: int
 ) -> None:
     engine = ScriptedEngine(echo, order_seed=seed)
-    with temporary_folder() as folder:
-        heard: list[tuple[int, Result]] = []
-        with StoredEngine(ResponseStore(folder, IDENTITY), lambda: engine) as stored:
-            found = stored.generate(
-                [request(p) for p in prompts], lambda index, result: heard.append((index, result))
-            )
+    with (
+        temporary_folder() as folder,
+        StoredEngine(ResponseStore(folder, IDENTITY), lambda: engine) as stored,
+    ):
+        found = stored.generate([request(p) for p in prompts])
     assert [result.text for result in found] == [prompt.upper() for prompt in prompts]
-    assert sorted(heard, key=lambda item: item[0]) == list(enumerate(found))
     assert len(engine.answered) == len(set(prompts))
     statistics = stored.statistics
     distinct = len(set(prompts))
@@ -343,7 +341,9 @@ def test_the_engine_is_opened_once_for_misses_only_and_closed(tmp_path: Path) ->
     assert segments(store) == before, "a run without misses writes nothing"
 
 
-def test_without_an_engine_only_what_is_stored_is_served(tmp_path: Path) -> None:
+def test_without_an_engine_only_what_is_stored_is_served(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def flaky(request: Request) -> Result:
         fine = echo(request)
         return Failure("timeout", "after 9 s") if fine.text == "B" else fine
@@ -353,13 +353,13 @@ def test_without_an_engine_only_what_is_stored_is_served(tmp_path: Path) -> None
         stored.generate([request("a"), request("b")])
     store = ResponseStore(tmp_path, IDENTITY)
     before = segments(store)
-    seen: list[int] = []
-    with StoredEngine(store, None) as stored:
-        found = stored.generate(
-            [request(prompt) for prompt in "abca"], lambda index, _: seen.append(index)
-        )
+    caplog.set_level("INFO", "evpv_prm.progress")
+    with StoredEngine(store, None, "a.jsonl") as stored:
+        found = stored.generate([request(prompt) for prompt in "abca"], "judge")
     assert found == [echo(request("a")), Failure("timeout"), Failure("not_asked"), found[0]]
-    assert sorted(seen) == [0, 1, 2, 3]
+    (line,) = [line for line in caplog.messages if line.startswith("a.jsonl: judge: ")]
+    assert "4 of 4 replies, " in line
+    assert line.endswith(", 2 failed")
     assert (stored.statistics.served, stored.statistics.paid) == (1, 0)
     assert stored.statistics.failed == 2
     assert segments(store) == before, "such a run writes nothing"

@@ -194,5 +194,9 @@ def test_a_data_set_that_a_rule_makes_is_not_looked_for() -> None:
 
 
 def test_jobs_find_the_code_of_the_repository_first() -> None:
-    assert job_environment("/code", {}) == {"SCRIPTS": "/code/scripts", "PYTHONPATH": "/code"}
+    assert job_environment("/code", {}) == {
+        "SCRIPTS": "/code/scripts",
+        "PYTHONPATH": "/code",
+        "TQDM_DISABLE": "1",
+    }
     assert job_environment("/code", {"PYTHONPATH": "/own"})["PYTHONPATH"] == "/code:/own"

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 from PIL import Image, ImageDraw
 
+from evpv_prm.config import Config
 from tests.stages import labelled
 
 REPOSITORY = Path(__file__).parents[2]
@@ -84,6 +85,11 @@ def draw(path: Path, label: str) -> None:
     picture = Image.new("RGB", (48, 24), "white")
     ImageDraw.Draw(picture).text((2, 2), label, fill="black")
     picture.save(path)
+
+
+def annotations(project: Project) -> Path:
+    """Return the folder where the paper's configuration looks for annotations."""
+    return project.folder / Config().data_set.folder / "annotations"
 
 
 def environment(repository: Path) -> dict[str, str]:

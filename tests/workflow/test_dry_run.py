@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
-
-import pytest
 
 from evpv_prm.config import Config
-from tests.stages import labelled
-from tests.workflow.project import REPOSITORY, Project, Run, questions, write_rows
+from tests.workflow.project import Project, Run, annotations
 
 REPORTS = {"tabulate_best_of_n": 1, "plot_bon_curves": 1, "write_provenance": 1}
 CASES = {
@@ -70,30 +66,6 @@ def assert_clean(run: Run) -> None:
     # As the end of a word: a rule may have errors in its name.
     signs = re.findall(r"\w*(?:warning|exception|error|traceback)s?\b", run.output, re.IGNORECASE)
     assert signs == []
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Project:
-    """A folder like a fresh clone."""
-    for name in ("Snakefile", "config.yaml", "evpv_prm", "profiles", "rules", "scripts"):
-        (tmp_path / name).symlink_to(REPOSITORY / name)
-    return Project(tmp_path, tmp_path)
-
-
-@pytest.fixture
-def paper(clone: Project) -> Project:
-    """The clone with the files that the paper's configuration names."""
-    for file in {benchmark.questions for benchmark in Config().benchmarks.values()}:
-        write_rows(clone.folder / file, questions("MMMU", 1))
-    step_level = Config().step_level
-    assert step_level is not None
-    write_rows(clone.folder / step_level.solutions, [labelled("s")])
-    write_rows(annotations(clone) / "deep/geo170k_extracted.jsonl", [])
-    return clone
-
-
-def annotations(project: Project) -> Path:
-    return project.folder / Config().data_set.folder / "annotations"
 
 
 def test_the_paper(paper: Project) -> None:

@@ -1,4 +1,4 @@
-"""A plugin of ms-swift: stop whole on SIGTERM, and look at the first sample before training.
+"""A plugin of ms-swift: stop whole on SIGTERM, look at the first sample, report progress.
 
 ms-swift loads it by its path (`--external_plugins`, `--callbacks evpv`) and puts its folder on
 Python's search path, so it has a folder of its own.
@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,15 +23,18 @@ import torch
 import torch.distributed as dist
 from swift.callbacks import TrainerCallback, callbacks_map
 
+from evpv_prm import cli
+from evpv_prm.progress import Progress
 from evpv_prm.training.image_tokens import image_token_problem
 
 
 class EvpvCallback(TrainerCallback):  # type: ignore[misc]  # ms-swift has no types
-    """Check the first sample; after SIGTERM, end the step, save and stop."""
+    """Check the first sample; say how far it is; after SIGTERM, end the step, save and stop."""
 
     def __init__(self, args: Any, trainer: Any) -> None:
         super().__init__(args, trainer)
         self._stop = False
+        self._progress: Progress | None = None
         signal.signal(signal.SIGTERM, self._request_stop)
         # A scheduler, and torchrun, signal the processes that load samples too: they would die,
         # and the step with them.
@@ -40,7 +44,7 @@ class EvpvCallback(TrainerCallback):  # type: ignore[misc]  # ms-swift has no ty
     def _request_stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stop = True
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Refuse to train on a sample whose images the model would not see."""
         sample = self.trainer.train_dataset[0]
         if not isinstance(sample, Mapping):  # packed: the samples of one sequence
@@ -51,9 +55,14 @@ class EvpvCallback(TrainerCallback):  # type: ignore[misc]  # ms-swift has no ty
         )
         if problem:
             raise SystemExit(f"error: {problem}")
+        if state.is_world_process_zero:
+            work = str(Path(args.output_dir).parent)
+            self._progress = Progress(work, state.max_steps, "steps", done=state.global_step)
 
     def on_step_end(self, args: Any, _state: Any, control: Any, **_: Any) -> None:
         """Stop if any process was asked to: all of them end at the same step."""
+        if self._progress is not None:
+            self._progress.update()
         stop = self._stop
         if dist.is_initialized():
             flag = torch.tensor([int(stop)], device=args.device)
@@ -78,4 +87,5 @@ def _end_helpers() -> None:
         helper.kill()
 
 
+cli.log_to_stderr()
 callbacks_map["evpv"] = EvpvCallback

@@ -1,0 +1,1 @@
+"""What a run will cost: its jobs, model calls, tokens, GPU-hours and disk, before it starts."""
