@@ -1,5 +1,6 @@
 # Before and after a run: what it will cost, and what it has cost.
-# Takes the configuration and what is there; gives results/rates.csv, which later plans use.
+# Takes the configuration and what is there; gives a report in results/logs/, and
+# results/rates.csv, which later plans use.
 
 
 # Without outputs both run whenever they are asked for. They run Snakemake's Python, which reads
@@ -8,7 +9,7 @@ rule plan:
     input:
         without_lock,
     log:
-        ".snakemake/plan.log",
+        f"{RESULTS}/logs/plan.log",
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -20,10 +21,12 @@ rule plan:
     message:
         "Plan the run"
     shell:
-        "{params.command:q} --config-json {params.config:q} | tee {log:q}"
+        "{params.command:q} --config-json {params.config:q} 2>&1 | tee {log:q}"
 
 
 use rule plan as rates with:
+    log:
+        f"{RESULTS}/logs/rates.log",
     params:
         command=[sys.executable, "-m", "evpv_prm.plan.update_rates"],
         config=CONFIG.model_dump_json(),

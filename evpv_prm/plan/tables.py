@@ -12,11 +12,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from evpv_prm.errors import InputError
 from evpv_prm.jsonl import parse_record, write_text
-from evpv_prm.section import Section
 from evpv_prm.workflow import PACKAGE
 
 SHIPPED_RATES = PACKAGE.parent / "profiles" / "rates.csv"
@@ -26,7 +25,13 @@ ANY_MODEL = "any"
 """Stands in a rate for a rule whose cost depends on no model."""
 
 
-class Rate(Section):
+class Row(BaseModel):
+    """A row of a table: every column is there, no other is, and numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Rate(Row):
     """What one job of a rule costs, and each unit of its work: a candidate, a step, an image.
 
     `seconds` are those of the whole job, with all of its GPUs.
@@ -48,7 +53,7 @@ class Rate(Section):
     reasoning: str
 
 
-class Size(Section):
+class Size(Row):
     """How much of something there is, where its files are not at hand."""
 
     name: str

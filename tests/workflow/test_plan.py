@@ -54,9 +54,13 @@ def test_the_paper_submits_at_most_400_jobs(paper: Project) -> None:
 
 
 def test_a_fresh_clone_has_the_plan_that_the_documentation_shows(clone: Project) -> None:
-    """And the plan writes nothing."""
+    """And the plan writes nothing but its report."""
     before = files(clone.folder)
     run = clone.run("snakemake", *QUIETLY, "--", "plan")
+    report = clone.folder / "results/logs/plan.log"
+    assert report.read_text() in run.output
+    assert files(clone.folder).keys() - before.keys() == {report}
+    report.unlink()
     assert files(clone.folder) == before
     assert "- missing: data/visualprocessbench/test.jsonl\n" in run.output
     assert "- LogicVista: 447, known" in run.output
@@ -170,4 +174,4 @@ def test_nothing_finished_gives_no_rates(paper: Project) -> None:
     run = paper.run("snakemake", "rates")
     assert run.status != 0
     assert "error: results: no finished job to measure" in run.output
-    assert not (paper.folder / Config().results).exists()
+    assert not (paper.folder / Config().results / "rates.csv").exists()
