@@ -158,7 +158,7 @@ def browse(page_file: Path, repetitions: int) -> None:
         address = page_file.as_uri()
         first = [opening(page, address) for _ in range(repetitions)]
         start = time.perf_counter()
-        page.wait_for_function("!document.getElementById('count').textContent.includes('read so')")
+        page.get_by_text("read so far").wait_for(state="hidden")
         rest = time.perf_counter() - start
         filters = [page.evaluate(CHANGE, list(change)) for change in FILTERS * repetitions]
         one_case = []

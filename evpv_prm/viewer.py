@@ -11,10 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from evpv_prm import cli, reports
 from evpv_prm.cases.candidates import CandidateCases
@@ -25,6 +22,7 @@ from evpv_prm.cases.shapes import SOLUTIONS, Collection
 from evpv_prm.cases.solutions import configurations_of, read_beside, solution_blocks
 from evpv_prm.data.step_records import JudgedRecord
 from evpv_prm.jsonl import read_shards, write_json
+from evpv_prm.progress import track
 from evpv_prm.reward import AGGREGATIONS
 
 
@@ -40,10 +38,10 @@ def images(arguments: argparse.Namespace) -> int:
     folder = arguments.folder / FOLDER
     maker = PictureMaker(arguments.images, folder, arguments.side)
     paths = image_paths(arguments.records)
-    progress = partial(tqdm, total=len(paths), desc="pictures", unit="image", disable=None)
-    made = list(progress(in_order(maker, paths, arguments.workers)))
-    pictures = dict(zip(paths, made, strict=True))
     output = folder / f"{arguments.name}.json"
+    results = in_order(maker, paths, arguments.workers)
+    made = list(track(results, str(output), "images", len(paths)))
+    pictures = dict(zip(paths, made, strict=True))
     write_json(output, {"side": arguments.side, "pictures": pictures})
     failed = sum("failure" in picture for picture in made)
     print(f"{output}: {len(made):,} pictures, {failed:,} of them cannot be used")
@@ -62,8 +60,9 @@ def candidates(arguments: argparse.Namespace) -> int:
         kind="candidates", name=arguments.policy, path=path, aggregations=arguments.aggregations
     )
     blocks = in_order(cases, read_blocks(scored), arguments.workers)
-    progress = tqdm(blocks, desc="cases", unit="block", disable=None)
-    return _say(write_collection(arguments.folder / path, about, progress), arguments.folder)
+    total = sum(1 for _ in read_blocks(scored))
+    tracked = track(blocks, f"{arguments.folder / path}", "blocks", total)
+    return _say(write_collection(arguments.folder / path, about, tracked), arguments.folder)
 
 
 def solutions(arguments: argparse.Namespace) -> int:

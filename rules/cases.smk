@@ -2,7 +2,6 @@
 # Takes results/scored/POLICY/BENCHMARK/SHARD.jsonl, results/step_level/, results/ablations/ and the
 # images; gives results/cases/, of which index.html is to be opened.
 
-CASES = f"{RESULTS}/cases"
 COLLECTIONS = [f"candidates/{policy}" for policy in CONFIG.policies]
 if CONFIG.step_level:
     COLLECTIONS.append("solutions")
@@ -10,13 +9,6 @@ if CONFIG.step_level:
 
 wildcard_constraints:
     pictured="|".join(map(re.escape, [*CONFIG.benchmarks, SOLUTIONS])),
-
-
-def pictured_records(wildcards):
-    """The files whose images a benchmark's pictures are made of."""
-    if wildcards.pictured == SOLUTIONS:
-        return gather.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl")
-    return f"{RESULTS}/questions/{wildcards.pictured}.jsonl"
 
 
 # The pictures lie beside the file that names them. They are not declared, so that those that are
@@ -41,7 +33,7 @@ rule make_pictures:
             if wildcards.pictured == SOLUTIONS
             else CONFIG.benchmarks[wildcards.pictured].images
         ),
-        folder=CASES,
+        folder=case_folder,
         code=code_digest("cases.images"),
     message:
         "Make the pictures of {wildcards.pictured}"
@@ -72,7 +64,7 @@ rule build_candidate_cases:
             for benchmark in CONFIG.benchmarks
             for file in scored_files(wildcards.policy, [benchmark])
         ],
-        folder=CASES,
+        folder=case_folder,
         aggregations=CONFIG.best_of_n.aggregations,
         code=code_digest("viewer"),
     message:
@@ -99,7 +91,7 @@ rule write_case_browser:
     resources:
         **needs(1, 10),
     params:
-        folder=CASES,
+        folder=case_folder,
         collections=COLLECTIONS,
         aggregation=CONFIG.figures.aggregation,
         note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
@@ -134,7 +126,7 @@ if CONFIG.step_level:
         resources:
             **needs(4, 60),
         params:
-            folder=CASES,
+            folder=case_folder,
             code=code_digest("viewer"),
         message:
             "Build the cases of the labelled solutions"

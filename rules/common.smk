@@ -65,6 +65,7 @@ shell.prefix("set -euo pipefail; trap : TERM; " + "".join(f"{c}; " for c in SITE
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 # What the targets of the experiments make; their rules add to it.
 EXPERIMENTS = {"step_level": [], "ablations": [], "gate": [], "intervention": []}
+CASES = f"{RESULTS}/cases"
 CASE_ASSETS = asset_names()
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
@@ -255,3 +256,15 @@ def validation_options(wildcards, input):
     """The flag for the validation data, where some are held out."""
     held_out = CONFIG.teacher_data.files.validation_fraction > 0
     return [f"--validation={input.validation}"] if held_out else []
+
+
+def case_folder(wildcards):
+    """The folder of the case browser, in which its commands know their way."""
+    return CASES
+
+
+def pictured_records(wildcards):
+    """The files whose images a benchmark's pictures are made of."""
+    if wildcards.pictured == SOLUTIONS:
+        return gather.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl")
+    return f"{RESULTS}/questions/{wildcards.pictured}.jsonl"

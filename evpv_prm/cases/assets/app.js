@@ -21,15 +21,20 @@
     const all = collections.filter((each) => each.kind === kind);
     const find = (name) => all.find((each) => each.name === name);
     const own = find(state.policy) ?? find(state.params.policy) ?? all[0];
-    const shows = state.params.policy === "*" ? all : [own];
+    // From a case the way leads to the list that it is in.
+    const params =
+      state.policy && !state.params.policy && own !== all[0]
+        ? { ...state.params, policy: own.name }
+        : state.params;
+    const shows = params.policy === "*" ? all : [own];
     const aggregations = own.aggregations ?? [];
     const known = (name) => aggregations.includes(name);
-    const aggregation = [state.params.aggregation, usual, aggregations[0]].find(known);
+    const aggregation = [params.aggregation, usual, aggregations[0]].find(known);
     return {
       kind,
       pid: state.pid,
       of: state.policy ?? own.name, // whose case it is
-      params: state.params,
+      params,
       policy: shows.length > 1 ? "*" : own.name, // what the list shows
       all,
       collections: shows,
@@ -56,7 +61,13 @@
     view = resolve();
     replace(
       byId("kinds"),
-      kinds.map((kind) => h("a", { href: format({ kind }), "aria-current": kind === view.kind ? "page" : null }, NAMES[kind])),
+      kinds.map((kind) =>
+        h(
+          "a",
+          { href: format({ kind }), "aria-current": kind === view.kind ? "page" : null },
+          NAMES[kind],
+        ),
+      ),
     );
     evpv.browse.form(view, change);
     for (const each of view.collections) evpv.data.open(each, update).catch(fail);
@@ -78,7 +89,9 @@
     document.title = NAMES[view.kind];
     evpv.browse.list(view, rows, change);
     if (lastShown) {
-      byId("results").querySelector(`[data-pid="${CSS.escape(lastShown.pid)}"]`)?.focus();
+      byId("results")
+        .querySelector(`[data-pid="${CSS.escape(lastShown.pid)}"]`)
+        ?.focus();
       lastShown = null;
     }
   }
@@ -87,7 +100,15 @@
     const row = read.find((each) => each.pid === view.pid && each.collection.name === view.of);
     if (!row) {
       const isRead = view.collections.every((each) => each.isRead);
-      replace(byId("case"), bar(null), h("p.message", { role: "status" }, isRead ? `There is no case ${view.pid} here.` : "Reading…"));
+      replace(
+        byId("case"),
+        bar(null),
+        h(
+          "p.message",
+          { role: "status" },
+          isRead ? `There is no case ${view.pid} here.` : "Reading…",
+        ),
+      );
       return;
     }
     const key = `${row.collection.path}/${row.pid}/${view.aggregation}`;
@@ -104,7 +125,10 @@
 
   function draw(row, data, isNew) {
     document.title = `${row.pid} · ${row.source}`;
-    const context = { aggregation: view.aggregation, pick: (name) => location.replace(caseAddress(row, { ...view.params, aggregation: name })) };
+    const context = {
+      aggregation: view.aggregation,
+      pick: (name) => location.replace(caseAddress(row, { ...view.params, aggregation: name })),
+    };
     const title = h("h2", { tabindex: "-1" }, h("span.source", {}, row.source), ` ${row.pid}`);
     replace(byId("case"), bar(row), title, evpv[view.kind].show(row, data, context));
     if (isNew) {
@@ -115,14 +139,32 @@
 
   function bar(row) {
     const at = row ? rows.indexOf(row) : -1;
-    const step = (label, key, other) => h(other ? "a.button" : "span.button.off", other ? { href: caseAddress(other, view.params), "aria-keyshortcuts": key } : { "aria-disabled": "true" }, label);
+    const step = (label, key, other) =>
+      h(
+        other ? "a.button" : "span.button.off",
+        other
+          ? { href: caseAddress(other, view.params), "aria-keyshortcuts": key }
+          : { "aria-disabled": "true" },
+        label,
+      );
     return h(
       "nav.bar",
       { "aria-label": "Cases" },
-      h("a.button", { href: format({ kind: view.kind, params: view.params }), "aria-keyshortcuts": "u" }, "← List"),
+      h(
+        "a.button",
+        { href: format({ kind: view.kind, params: view.params }), "aria-keyshortcuts": "u" },
+        "← List",
+      ),
       row && step("Previous", "k", rows[at - 1]),
       row && step("Next", "j", at < 0 ? undefined : rows[at + 1]),
-      row && h("span.place", {}, at < 0 ? "not among the filtered cases" : `${(at + 1).toLocaleString("en")} of ${plural(rows.length, "case")}`),
+      row &&
+        h(
+          "span.place",
+          {},
+          at < 0
+            ? "not among the filtered cases"
+            : `${(at + 1).toLocaleString("en")} of ${plural(rows.length, "case")}`,
+        ),
       row && h("button", { type: "button", onclick: copyLink }, "Copy link"),
     );
   }
@@ -156,7 +198,8 @@
   function turn(by) {
     const page = Number(view.params.page ?? 1) + by;
     const count = Math.ceil(rows.length / evpv.browse.ROWS);
-    if (view.pid === null && page >= 1 && page <= count) change({ page: page === 1 ? "" : String(page) }, true);
+    if (view.pid === null && page >= 1 && page <= count)
+      change({ page: page === 1 ? "" : String(page) }, true);
   }
 
   function leave() {
@@ -195,7 +238,8 @@
   };
 
   function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]"))
+      return;
     if (event.target.closest("input, select, textarea")) {
       if (event.key === "Escape") event.target.blur();
       return;

@@ -3,7 +3,10 @@
 
 (() => {
   const counted = (counts) =>
-    Object.entries(counts).map(([name, count]) => [name, `${name} (${count.toLocaleString("en")})`]);
+    Object.entries(counts).map(([name, count]) => [
+      name,
+      `${name} (${count.toLocaleString("en")})`,
+    ]);
 
   function total(collections, field) {
     const sum = {};
@@ -18,7 +21,7 @@
   const isOne = (value) => Math.abs(value - 1) < 1e-6;
 
   // Each filter has a name in the address and a label. `options` gives [value, label] pairs for the
-  // collections at hand; `test` the condition on a row for a value and the number of the aggregation.
+  // collections at hand; `test` gives the condition on a row for a value, by an aggregation.
   const SEARCH = {
     name: "q",
     label: "Search",
@@ -39,7 +42,8 @@
     name: "p",
     label: "Lowest reliability",
     any: "any",
-    options: () => ["0", "0.2", "0.3", "0.5", "0.8"].map((p) => [p, p === "0" ? "0" : `at most ${p}`]),
+    options: () =>
+      ["0", "0.2", "0.3", "0.5", "0.8"].map((p) => [p, p === "0" ? "0" : `at most ${p}`]),
     test: (value) => (row) => row.reliability !== null && row.reliability <= Number(value) + 1e-9,
   };
   const FAILURE = {
@@ -103,8 +107,20 @@
       { name: "policy", label: "Policy", options: null }, // decides the collections; see browse.js
       SOURCE,
       { name: "aggregation", label: "Aggregation", options: null },
-      { name: "choice", label: "Choice with the gate", any: "any", options: offer(CHOICES), test: among(CHOICES) },
-      { name: "gate", label: "The gate", any: "any", options: offer(CHANGES), test: among(CHANGES) },
+      {
+        name: "choice",
+        label: "Choice with the gate",
+        any: "any",
+        options: offer(CHOICES),
+        test: among(CHOICES),
+      },
+      {
+        name: "gate",
+        label: "The gate",
+        any: "any",
+        options: offer(CHANGES),
+        test: among(CHANGES),
+      },
       RELIABILITY,
       FAILURE,
     ],
@@ -118,13 +134,29 @@
         options: (collections) => counted(total(collections, "policies")),
         test: (value) => (row) => row.policy === value,
       },
-      { name: "mistakes", label: "Mistakes", any: "any", options: offer(MISTAKES), test: (value) => MISTAKES[value]?.[1] ?? (() => true) },
-      { name: "gate", label: "The gate", any: "any", options: offer(VERDICTS), test: (value) => VERDICTS[value]?.[1] ?? (() => true) },
+      {
+        name: "mistakes",
+        label: "Mistakes",
+        any: "any",
+        options: offer(MISTAKES),
+        test: (value) => MISTAKES[value]?.[1] ?? (() => true),
+      },
+      {
+        name: "gate",
+        label: "The gate",
+        any: "any",
+        options: offer(VERDICTS),
+        test: (value) => VERDICTS[value]?.[1] ?? (() => true),
+      },
       {
         name: "ablation",
         label: "Ablations",
         any: "any",
-        options: (collections) => [["some", "some judge otherwise"], ["none", "none judges otherwise"], ...configurationsOf(collections)],
+        options: (collections) => [
+          ["some", "some judge otherwise"],
+          ["none", "none judges otherwise"],
+          ...configurationsOf(collections),
+        ],
         test: (value) => {
           if (value === "some") return (row) => row.disagreeing.length > 0;
           if (value === "none") return (row) => row.disagreeing.length === 0;

@@ -12,21 +12,25 @@
     const shown = h("img", { src: file, width, height, alt: `${name} of the question` });
     return h(
       "button.picture",
-      { type: "button", title: "Show in full size", onclick: () => zoom(image, name) },
+      { type: "button", title: "Show larger", onclick: () => zoom(image, name) },
       shown,
       count > 1 && h("span.caption", {}, name),
     );
   }
 
   function pictures(images) {
-    return h("div.pictures", {}, images.map((image, index) => picture(image, index, images.length)));
+    return h(
+      "div.pictures",
+      {},
+      images.map((image, index) => picture(image, index, images.length)),
+    );
   }
 
   function zoom(image, name) {
     const dialog = document.getElementById("zoom");
     const shown = dialog.querySelector("img");
     shown.src = image.file;
-    shown.alt = `${name} of the question, in full size`;
+    shown.alt = `${name} of the question, larger`;
     dialog.showModal();
   }
 
@@ -46,11 +50,16 @@
   const isGated = (step) => step.premise !== null && step.raw === 1;
 
   function explanation(step, hasGate) {
-    const judged = { 1: "Judged right (1)", [-1]: "Judged wrong (−1)" }[step.raw] ?? "Not judged: the judge failed";
-    const lines = [step.probability === null ? judged : `${judged}, p(right) = ${number(step.probability, 3)}`];
+    const judged =
+      { 1: "Judged right (1)", [-1]: "Judged wrong (−1)" }[step.raw] ??
+      "Not judged: the judge failed";
+    const lines = [
+      step.probability === null ? judged : `${judged}, p(right) = ${number(step.probability, 3)}`,
+    ];
     if (!hasGate) lines.push("No gate here");
     else if (step.raw === -1) lines.push("A wrong step stays −1");
-    else if (step.raw === 1 && step.final === null) lines.push("Reward not known: the audit failed");
+    else if (step.raw === 1 && step.final === null)
+      lines.push("Reward not known: the audit failed");
     else if (isGated(step)) lines.push(`Visual step, gated to p = ${number(step.final)}`);
     else if (step.raw === 1) lines.push("No visual premise: worth 1");
     return lines;
@@ -68,10 +77,19 @@
       {},
       h(
         `button.reward.${kind}${isGated(step) ? ".gated" : ""}`,
-        { type: "button", "aria-describedby": id, "aria-label": `Reward ${shown}`, "--credit": credit },
+        {
+          type: "button",
+          "aria-describedby": id,
+          "aria-label": `Reward ${shown}`,
+          "--credit": credit,
+        },
         shown,
       ),
-      h("span.tip", { role: "tooltip", id }, lines.map((line) => h("span", {}, line))),
+      h(
+        "span.tip",
+        { role: "tooltip", id },
+        lines.map((line) => h("span", {}, line)),
+      ),
     );
   }
 
@@ -86,6 +104,7 @@
     if (!step.premise) return null;
     const { fact, status, findings } = step.premise;
     const [sign, label] = STATUS[status];
+    const severities = findings.map((each) => each.severity).filter(Boolean);
     return h(
       `div.premise.${status}`,
       {},
@@ -95,7 +114,7 @@
         {},
         h("span.fact", {}, fact),
         " ",
-        h("span.status", {}, `${label}${findings[0]?.severity ? ` (${findings.map((each) => each.severity).join(", ")})` : ""}`),
+        h("span.status", {}, severities.length ? `${label} (${severities.join(", ")})` : label),
         findings.map((finding) => h("p.reason", {}, finding.reason)),
       ),
     );
@@ -113,7 +132,13 @@
             "ul",
             {},
             audited.findings.map((each) =>
-              h("li", {}, `${each.statement} `, h("span.status", {}, `(${each.severity})`), h("p.reason", {}, each.reason)),
+              h(
+                "li",
+                {},
+                `${each.statement} `,
+                h("span.status", {}, `(${each.severity})`),
+                h("p.reason", {}, each.reason),
+              ),
             ),
           ),
         ),
@@ -122,7 +147,11 @@
           "details.remarks",
           {},
           h("summary", {}, `Omissions (${audited.omissions.length}), which cost nothing`),
-          h("ul", {}, audited.omissions.map((each) => h("li", {}, each))),
+          h(
+            "ul",
+            {},
+            audited.omissions.map((each) => h("li", {}, each)),
+          ),
         ),
     ];
   }
@@ -146,7 +175,9 @@
     return h(
       "dl.facts",
       {},
-      list.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+      list
+        .filter(([, value]) => value)
+        .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
     );
   }
 

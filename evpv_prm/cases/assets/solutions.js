@@ -28,7 +28,9 @@
 
   function otherwise(data, configurations, index) {
     const found = configurations
-      .filter(({ name, reference }) => reference && data.ablations[name] && data.ablations[reference])
+      .filter(
+        ({ name, reference }) => reference && data.ablations[name] && data.ablations[reference],
+      )
       .map(({ name, reference }) => {
         const runs = data.ablations[name].map((run) => run[index]);
         const usual = data.ablations[reference].map((run) => run[index]);
@@ -39,8 +41,18 @@
     return h(
       "details.otherwise",
       {},
-      h("summary", {}, `${plural(found.length, "ablation")} judge${found.length === 1 ? "s" : ""} otherwise`),
-      h("ul", {}, found.map(([name, runs]) => h("li", {}, `${name}: ${runs.map((verdict) => SIGN[verdict] ?? "?").join(" ")}`))),
+      h(
+        "summary",
+        {},
+        `${plural(found.length, "ablation")} judge${found.length === 1 ? "s" : ""} otherwise`,
+      ),
+      h(
+        "ul",
+        {},
+        found.map(([name, runs]) =>
+          h("li", {}, `${name}: ${runs.map((verdict) => SIGN[verdict] ?? "?").join(" ")}`),
+        ),
+      ),
     );
   }
 
@@ -72,12 +84,18 @@
   function cell(runs, usual, truth, index) {
     const verdicts = runs.map((run) => run[index]);
     const right = verdicts.filter((verdict) => verdict === 1).length;
-    const shown = verdicts.length === 1 ? (SIGN[verdicts[0]] ?? "?") : `${right}/${verdicts.length}`;
+    const shown =
+      verdicts.length === 1 ? (SIGN[verdicts[0]] ?? "?") : `${right}/${verdicts.length}`;
     const differs = usual && verdicts.some((verdict, run) => verdict !== usual[run]?.[index]);
     const mistaken = truth !== 0 && verdicts.some((verdict) => verdict !== truth);
     const said = verdicts.map((verdict) => WORD[verdict] ?? "not known").join(", ");
-    const title = `Step ${index + 1}: ${said}${differs ? "; otherwise than the one that it is compared with" : ""}`;
-    return h(`td${mistaken ? ".mistaken" : ".agrees"}${differs ? ".differs" : ""}`, { title }, shown);
+    const compared = differs ? "; otherwise than the one that it is compared with" : "";
+    const title = `Step ${index + 1}: ${said}${compared}`;
+    return h(
+      `td${mistaken ? ".mistaken" : ".agrees"}${differs ? ".differs" : ""}`,
+      { title },
+      shown,
+    );
   }
 
   function matrix(data, configurations) {
@@ -88,22 +106,50 @@
         "tr",
         {},
         h("th", { scope: "row" }, name),
-        data.steps.map((each, index) => cell(data.ablations[name], data.ablations[reference], each.truth, index)),
+        data.steps.map((each, index) =>
+          cell(data.ablations[name], data.ablations[reference], each.truth, index),
+        ),
         h("td.change", {}, change),
       );
     return h(
       "section.ablations",
       {},
       h("h3", {}, "Ablations"),
-      h("p.hint", {}, "A cell is a verdict. Coloured: not what the label says. Framed: otherwise than the configuration that it is compared with."),
+      h(
+        "p.hint",
+        {},
+        "A cell is a verdict. Coloured: not what the label says. " +
+          "Framed: otherwise than the configuration that it is compared with.",
+      ),
       h(
         "div.scroll",
         { tabindex: "0", role: "region", "aria-label": "Verdicts of the ablations" },
         h(
           "table.matrix",
           {},
-          h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Configuration"), data.steps.map((_, index) => h("th", { scope: "col" }, index + 1)), h("th.change", { scope: "col" }, "What it changes"))),
-          h("tbody", {}, h("tr.truth", {}, h("th", { scope: "row" }, "truth"), data.steps.map((each) => h("td", {}, SIGN[each.truth])), h("td.change")), known.map(line)),
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              h("th", { scope: "col" }, "Configuration"),
+              data.steps.map((_, index) => h("th", { scope: "col" }, index + 1)),
+              h("th.change", { scope: "col" }, "What it changes"),
+            ),
+          ),
+          h(
+            "tbody",
+            {},
+            h(
+              "tr.truth",
+              {},
+              h("th", { scope: "row" }, "truth"),
+              data.steps.map((each) => h("td", {}, SIGN[each.truth])),
+              h("td.change"),
+            ),
+            known.map(line),
+          ),
         ),
       ),
     );
@@ -111,7 +157,15 @@
 
   function caption(said) {
     if (!said) return null;
-    const list = (name, entries) => entries?.length > 0 && [h("h4", {}, name), h("ul", {}, entries.map((entry) => h("li", {}, entry)))];
+    const list = (name, entries) =>
+      entries?.length > 0 && [
+        h("h4", {}, name),
+        h(
+          "ul",
+          {},
+          entries.map((entry) => h("li", {}, entry)),
+        ),
+      ];
     return h(
       "details.description",
       { open: true },
@@ -124,8 +178,14 @@
 
   function verdict(row) {
     const { accepts, rejects, caught, lost } = row;
-    const parts = [accepts && plural(accepts, "false accept"), rejects && plural(rejects, "false reject")].filter(Boolean);
-    const gate = [caught && `catches ${caught} of the false accepts`, lost && `turns ${plural(lost, "right step")} wrong`].filter(Boolean);
+    const parts = [
+      accepts && plural(accepts, "false accept"),
+      rejects && plural(rejects, "false reject"),
+    ].filter(Boolean);
+    const gate = [
+      caught && `catches ${caught} of the false accepts`,
+      lost && `turns ${plural(lost, "right step")} wrong`,
+    ].filter(Boolean);
     return h(
       "p.verdict",
       {},
@@ -155,12 +215,22 @@
           facts([
             ["Answer", data.answer && h("strong", {}, data.answer)],
             ["Solved by", data.policy],
-            ["Reliability", context.hasGate && (data.steps.some((each) => each.premise) ? meter(data.reliability) : "no visual premise")],
+            [
+              "Reliability",
+              context.hasGate &&
+                (data.steps.some((each) => each.premise)
+                  ? meter(data.reliability)
+                  : "no visual premise"),
+            ],
           ]),
           caption(data.caption),
         ),
       ),
-      h("ol.steps.wide", {}, data.steps.map((each, index) => step(each, index, data, context))),
+      h(
+        "ol.steps.wide",
+        {},
+        data.steps.map((each, index) => step(each, index, data, context)),
+      ),
       remarks(data),
       failures(data.failures),
       matrix(data, configurations),
@@ -175,7 +245,8 @@
       row.caught > 0 && h("span.change.better", {}, `gate catches ${row.caught}`),
       row.lost > 0 && h("span.change.worse", {}, `gate loses ${row.lost}`),
       h("span", {}, plural(row.steps, "step")),
-      row.disagreeing.length > 0 && h("span", {}, `${plural(row.disagreeing.length, "ablation")} differ`),
+      row.disagreeing.length > 0 &&
+        h("span", {}, `${plural(row.disagreeing.length, "ablation")} differ`),
     ];
   }
 
