@@ -22,6 +22,7 @@ include: "rules/train.smk"
 include: "rules/candidates.smk"
 include: "rules/verify.smk"
 include: "rules/report.smk"
+include: "rules/cases.smk"
 include: "rules/status.smk"
 include: "rules/plan.smk"
 
@@ -39,21 +40,18 @@ if CONFIG.intervention:
     include: "rules/intervention.smk"
 
 
-BON_TABLES, BON_CURVES = rules.tabulate_best_of_n.output, rules.plot_bon_curves.output
-TRAINING_DATA = [
-    rules.describe_images.output,
-    rules.build_step_judge_sft_data.output,
-    rules.build_dpo_data.output,
-    rules.check_leakage.output,
-    rules.plot_error_categories.output,
-]
+include: "rules/summary.smk"
+
+
 TARGETS = {
     "data": TRAINING_DATA,
     "models": [rules.merge_step_judge.output, rules.plot_training_curves.output],
-    "best_of_n": expand(BEST_OF_N, policy=CONFIG.policies),
+    "best_of_n": rules.tabulate_best_of_n.input,
     **EXPERIMENTS,
-    "tables": [BON_TABLES, experiment_results("tables")],
-    "figures": [BON_CURVES, TRAINING_FIGURES, experiment_results("figures")],
+    "tables": TABLES,
+    "figures": FIGURES,
+    "report": rules.write_report.output,
+    "cases": rules.write_case_browser.output.page,
 }
 
 
@@ -61,9 +59,10 @@ rule all:
     default_target: True
     input:
         rules.validate_inputs.output,
-        [BON_TABLES, BON_CURVES, rules.write_provenance.output],
-        [rules.check_leakage.output, TRAINING_FIGURES] if CONFIG.makes_verifier else [],
+        [TABLES, FIGURES, rules.write_provenance.output, rules.write_report.output],
+        rules.check_leakage.output if CONFIG.makes_verifier else [],
         EXPERIMENTS.values(),
+        TARGETS["cases"],
     localrule: True
 
 

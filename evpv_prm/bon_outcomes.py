@@ -18,7 +18,7 @@ import numpy as np
 
 from evpv_prm import cli
 from evpv_prm.answers import ground_truth, is_correct, normalise
-from evpv_prm.data.scored import ScoredCandidate, ScoredQuestion, read_scored
+from evpv_prm.data.scored import ScoredQuestion, read_scored
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.metrics.best_of_n import NO_ANSWER
 from evpv_prm.metrics.bon_summary import SCORES, Outcomes
@@ -29,7 +29,7 @@ from evpv_prm.reward import AGGREGATIONS
 
 _QUESTIONS_IN_A_TASK = 256
 
-_Judgement: TypeAlias = tuple[list[bool], list[int]]
+Judgement: TypeAlias = tuple[list[bool], list[int]]
 """Which candidates are right, and the class of each one's answer."""
 
 
@@ -94,13 +94,7 @@ def collect(
         InputError: a datasource is named like all of them pooled.
     """
 
-    @lru_cache(maxsize=65536)
-    def aggregate(scores: tuple[float | None, ...]) -> tuple[float, ...]:
-        known = [score for score in scores if score is not None]
-        if not known or len(known) < len(scores):
-            return (float("nan"),) * len(aggregations)
-        return tuple(AGGREGATIONS[name](known) for name in aggregations)
-
+    names = tuple(aggregations)
     collected: dict[str, _Collected] = {}
     num_candidates = 0
     questions = list(questions)
@@ -119,11 +113,16 @@ def collect(
         part.clusters.append("\n".join((question.datasource, *question.images)))
         part.scores.append(
             [
-                aggregate(tuple(candidate.final_scores)) + aggregate(tuple(candidate.raw_scores))
+                aggregate(tuple(candidate.final_scores), names)
+                + aggregate(tuple(candidate.raw_scores), names)
                 for candidate in question.candidates
             ]
         )
-        part.failures.update(_failures(question.candidates))
+        part.failures.update(
+            failure_reason(failure)
+            for candidate in question.candidates
+            for failure in candidate.failures
+        )
     if not num_candidates:
         failures = sum((part.failures for part in collected.values()), Counter[str]())
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(failures.items()))
@@ -131,26 +130,34 @@ def collect(
     return {name: part.outcomes(aggregations, num_candidates) for name, part in collected.items()}
 
 
-def _judged(questions: Sequence[ScoredQuestion], workers: int) -> Iterator[_Judgement]:
+def _judged(questions: Sequence[ScoredQuestion], workers: int) -> Iterator[Judgement]:
     """Judge each question's candidates, in order."""
-    tasks = [
-        (q.question, q.answer, q.choices, [c.final_answer or "" for c in q.candidates])
-        for q in questions
-    ]
-    progress = partial(track, label="judging", unit="questions", total=len(tasks))
+    columns = (
+        [question.question for question in questions],
+        [question.answer for question in questions],
+        [question.choices for question in questions],
+        [final_answers(question) for question in questions],
+    )
+    progress = partial(track, label="judging", unit="questions", total=len(questions))
     if workers == 1:
-        yield from progress(map(_judge, tasks))
+        yield from progress(map(judge_answers, *columns))
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from progress(pool.map(_judge, tasks, chunksize=_QUESTIONS_IN_A_TASK))
+        yield from progress(pool.map(judge_answers, *columns, chunksize=_QUESTIONS_IN_A_TASK))
 
 
-def _judge(task: tuple[str, str, list[str] | None, list[str]]) -> _Judgement:
+def final_answers(question: ScoredQuestion) -> list[str]:
+    """Return the candidates' answers; that of one that could not be made is empty."""
+    return [candidate.final_answer or "" for candidate in question.candidates]
+
+
+def judge_answers(
+    question: str, answer: str, choices: list[str] | None, final_answers: Sequence[str]
+) -> Judgement:
     """Judge the final answers to a question, given its text, its truth and its choices.
 
     Answers are classed by their spelling alone: the truth has no say in a vote.
     """
-    question, answer, choices, final_answers = task
     truth = ground_truth(question, answer, choices)
     verdicts: dict[str, bool] = {}
     classes: dict[str, int] = {"": NO_ANSWER}
@@ -163,11 +170,16 @@ def _judge(task: tuple[str, str, list[str] | None, list[str]]) -> _Judgement:
     return correct, answers
 
 
-def _failures(candidates: Iterable[ScoredCandidate]) -> Iterable[str]:
-    """Name the failures of candidates without the index of the step."""
-    for candidate in candidates:
-        for failure in candidate.failures:
-            yield failure_reason(failure)
+@lru_cache(maxsize=65536)
+def aggregate(scores: tuple[float | None, ...], aggregations: tuple[str, ...]) -> tuple[float, ...]:
+    """Turn the scores of a candidate's steps into its score by each of the aggregations.
+
+    All are NaN where there is no step or where a step has no score.
+    """
+    known = [score for score in scores if score is not None]
+    if not known or len(known) < len(scores):
+        return (float("nan"),) * len(aggregations)
+    return tuple(AGGREGATIONS[name](known) for name in aggregations)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -32,13 +32,15 @@ MANIFEST = "download.json"
 def code_digest(*modules: str) -> str:
     """Return a digest of modules of this package and of all that they import from it.
 
+    A folder that is no module, such as one of assets, counts with the files in it.
+
     A rule holds the digest of the modules that it runs as a parameter: when the code changes, it
     runs again, and nothing else does.
 
     Args:
         modules: dotted names without the package's own, such as "metrics.best_of_n".
     """
-    files = sorted(set().union(*(_closure(_file(module)) for module in modules)))
+    files = sorted(set().union(*(_closure(_files(module)) for module in modules)))
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.relative_to(PACKAGE).as_posix()}\0".encode())
@@ -65,9 +67,16 @@ def _file(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _closure(file: Path) -> set[Path]:
+def _files(module: str) -> list[Path]:
+    folder = PACKAGE.joinpath(*module.split("."))
+    if folder.is_dir() and not (folder / "__init__.py").exists():
+        return [path for path in folder.iterdir() if path.is_file()]
+    return [_file(module)]
+
+
+def _closure(files: Sequence[Path]) -> set[Path]:
     seen: set[Path] = set()
-    queue = [file]
+    queue = list(files)
     while queue:
         current = queue.pop()
         if current not in seen:
@@ -79,7 +88,9 @@ def _closure(file: Path) -> set[Path]:
 @cache
 def _imports(file: Path) -> frozenset[Path]:
     """The package's own files that a file imports, wherever the import stands."""
-    found = set()
+    found: set[Path] = set()
+    if file.suffix != ".py":
+        return frozenset(found)
     for node in ast.walk(ast.parse(file.read_bytes())):
         names: list[str] = []
         if isinstance(node, ast.Import):

@@ -4,17 +4,22 @@
 import os
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 from evpv_prm.ablations import NAMES as ABLATION_NAMES
+from evpv_prm.cases.page import asset_names
+from evpv_prm.cases.shapes import SOLUTIONS
 from evpv_prm.config import load_config
 from evpv_prm.devices import SHARING, allocated_devices, check_fits
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
+from evpv_prm.run_report.exhibits import SUFFIXES, find
 from evpv_prm.site import load_site, resources, serving_resources
 from evpv_prm.workflow import (
     MANIFEST,
     MODELS,
     LOOKS,
+    PACKAGE,
     PLAN_VARIABLE,
     annotation_files,
     checkpoint_files,
@@ -60,6 +65,8 @@ shell.prefix("set -euo pipefail; trap : TERM; " + "".join(f"{c}; " for c in SITE
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 # What the targets of the experiments make; their rules add to it.
 EXPERIMENTS = {"step_level": [], "ablations": [], "gate": [], "intervention": []}
+CASES = f"{RESULTS}/cases"
+CASE_ASSETS = asset_names()
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 
 # The check of the inputs takes all of this resource and every job that asks a model a share of it,
@@ -68,6 +75,10 @@ TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 # one it would hide every other change from Snakemake.
 CHECKED = 1_000_000
 workflow.register_resource("checked_inputs", CHECKED)
+
+
+# What Snakemake's own report (`snakemake --report FILE`) begins with.
+report: "../evpv_prm/run_report/captions/run.rst"
 
 
 # Snakemake wants to know the cores before it looks at the target; these need but one.
@@ -92,11 +103,11 @@ def without_lock(wildcards):
     return []
 
 
-def scored_files(policy):
-    """All scored files of one policy: every benchmark, every shard."""
+def scored_files(policy, benchmarks=CONFIG.benchmarks):
+    """The scored files of one policy: every shard of these benchmarks, of all by default."""
     return [
         shard
-        for benchmark in CONFIG.benchmarks
+        for benchmark in benchmarks
         for shard in gather.shards(
             f"{RESULTS}/scored/{policy}/{benchmark}/{{scatteritem}}.jsonl"
         )
@@ -120,6 +131,22 @@ def needs(memory_gb, minutes, gpus=0):
 def serves(model, minutes):
     """The resources of a rule that asks a model (or one that its wildcards give)."""
     return serving_resources(SITE, model, minutes)
+
+
+def gpus_of_stages():
+    """GPUs of the rules that ask for some: STAGE=N, or STAGE/POLICY=N where the policy decides."""
+    words = []
+    for asking in workflow.rules:
+        policies = CONFIG.policies if "policy" in asking.wildcard_names else [""]
+        for key in {"gpu", "gres"} & set(asking.resources):
+            for policy in policies:
+                value = (
+                    asking.resources[key].evaluate(SimpleNamespace(policy=policy)).value
+                )
+                # gpu:TYPE:N where GPUs are asked for as --gres, and nothing where there are none
+                count = str(value).rpartition(":")[2] or 0
+                words.append(f"{os.path.join(asking.name, policy).rstrip('/')}={count}")
+    return words
 
 
 def benchmark_arguments():
@@ -158,13 +185,30 @@ def experiment_results(folder):
 
 def named_metrics(wildcards, input):
     """The metrics files as NAME=FILE, in the configuration's order."""
-    return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
+    return named(CONFIG.policies, input)
 
 
 def named_step_metrics(wildcards, input):
     """The step-level metrics files as NAME=FILE, named as tables and figures show them."""
-    names = STEP_MODES.values()
-    return [f"{name}={file}" for name, file in zip(names, input, strict=True)]
+    return named(STEP_MODES.values(), input)
+
+
+def exhibit(kind, name):
+    """The files of a table or a figure; the one that is shown is in Snakemake's own report, too."""
+    found = find(kind, name)
+    first, *others = (f"{RESULTS}/{kind}/{name}{suffix}" for suffix in SUFFIXES[kind])
+    shown = report(
+        first,
+        caption=f"../{found.caption.relative_to(PACKAGE.parent)}",
+        category=found.section,
+        labels={"what": found.title, "as": kind.removesuffix("s")},
+    )
+    return [shown, *others]
+
+
+def named(names, files):
+    """Files as NAME=FILE, for a command that takes several."""
+    return [f"{name}={file}" for name, file in zip(names, files, strict=True)]
 
 
 def stem(wildcards, output):
@@ -212,3 +256,15 @@ def validation_options(wildcards, input):
     """The flag for the validation data, where some are held out."""
     held_out = CONFIG.teacher_data.files.validation_fraction > 0
     return [f"--validation={input.validation}"] if held_out else []
+
+
+def case_folder(wildcards):
+    """The folder of the case browser, in which its commands know their way."""
+    return CASES
+
+
+def pictured_records(wildcards):
+    """The files whose images a benchmark's pictures are made of."""
+    if wildcards.pictured == SOLUTIONS:
+        return gather.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl")
+    return f"{RESULTS}/questions/{wildcards.pictured}.jsonl"

@@ -63,7 +63,7 @@ def read_scored(paths: Iterable[Path | str]) -> Iterator[ScoredQuestion]:
     path: Path | str = ""
     for path in paths:
         for line, row in read_rows(path):
-            question = _Row(path, line, row).question()
+            question = scored_question(path, line, row)
             refuse_repeated(places, question.pid, path, line)
             found = len(question.candidates)
             if question.error is None and found != (expected_candidates or found):
@@ -74,6 +74,15 @@ def read_scored(paths: Iterable[Path | str]) -> Iterator[ScoredQuestion]:
             yield question
     if not places:
         raise InputError(path, expected="expected at least one record, found an empty file")
+
+
+def scored_question(path: Path | str, line: int, row: Mapping[str, Any]) -> ScoredQuestion:
+    """Read one line of a scored file.
+
+    Raises:
+        InputError: a field is missing or wrong.
+    """
+    return _Row(path, line, row).question()
 
 
 def read_audits(paths: Iterable[Path | str]) -> Iterator[Audit]:

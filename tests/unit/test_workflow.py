@@ -82,6 +82,18 @@ def test_a_digest_changes_with_what_a_module_imports(
     assert (code_digest(module) != before) == expected
 
 
+def test_a_folder_of_assets_counts_with_all_of_its_files(
+    package: Callable[[dict[str, str]], Path],
+) -> None:
+    digests = []
+    for content in ("p {}", "p { color: red }"):
+        folder = package({})
+        (folder / "assets").mkdir()
+        (folder / "assets/style.css").write_text(content)
+        digests.append(code_digest("stage", "assets"))
+    assert len({*digests, code_digest("stage")}) == 3
+
+
 def test_several_modules_have_one_digest(package: Callable[[dict[str, str]], Path]) -> None:
     package({})
     both = code_digest("names", "heavy")

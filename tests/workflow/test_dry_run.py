@@ -8,7 +8,21 @@ import shutil
 from evpv_prm.config import Config
 from tests.workflow.project import Project, Run, annotations
 
-REPORTS = {"tabulate_best_of_n": 1, "plot_bon_curves": 1, "write_provenance": 1}
+SUMMARY = {"plot_stage_costs": 1, "write_report": 1}
+REPORTS = {
+    "tabulate_best_of_n": 1,
+    "plot_bon_curves": 1,
+    "plot_bon_gain": 1,
+    "compare_with_paper": 1,
+    "write_provenance": 1,
+    **SUMMARY,
+}
+CASES = {
+    "make_pictures": 6 + 1,
+    "build_candidate_cases": 3,
+    "build_solution_cases": 1,
+    "write_case_browser": 1,
+}
 CHAIN = dict.fromkeys(
     (
         "extract_pairs",
@@ -81,6 +95,7 @@ def test_the_paper(paper: Project) -> None:
         **GATE,
         **INTERVENTION,
         **REPORTS,
+        **CASES,
     }
 
 
@@ -179,4 +194,7 @@ def test_the_demo(clone: Project) -> None:
         "answer_under_intervention": 1,
         "judge_intervention": 1,
         **REPORTS,
+        **CASES,
+        "make_pictures": 4 + 1,
+        "build_candidate_cases": 1,
     }
