@@ -25,9 +25,7 @@ env-analysis: ## create .venv-analysis: Snakemake and the rules without models
 
 demo: setup ## run the whole pipeline on a CPU, with tiny models
 	@$(IN_VENV) snakemake --profile profiles/demo
-	@echo "Look at:"
-	@find $(DEMO)/tables $(DEMO)/figures -name '*.md' -o -name '*.png' | sort
-	@echo $(DEMO)/cases/index.html
+	@echo "Look at $(DEMO)/report.html and $(DEMO)/cases/index.html"
 
 real-questions: setup ## run the same rules on real questions and images (DATA=FOLDER)
 	@test -f "$(DATA)/benchmarks/benchmarks.jsonl" || \

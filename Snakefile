@@ -1,6 +1,9 @@
 # The EVPV-PRM reproduction: `snakemake --profile PROFILE [TARGET]`.
 # Targets: all (default) and the keys of TARGETS below. Rules live in rules/, logic in evpv_prm/.
 
+import shutil
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -37,21 +40,17 @@ if CONFIG.intervention:
     include: "rules/intervention.smk"
 
 
-BON_TABLES, BON_CURVES = rules.tabulate_best_of_n.output, rules.plot_bon_curves.output
-TRAINING_DATA = [
-    rules.describe_images.output,
-    rules.build_step_judge_sft_data.output,
-    rules.build_dpo_data.output,
-    rules.check_leakage.output,
-    rules.plot_error_categories.output,
-]
+include: "rules/summary.smk"
+
+
 TARGETS = {
     "data": TRAINING_DATA,
     "models": [rules.merge_step_judge.output, rules.plot_training_curves.output],
-    "best_of_n": expand(BEST_OF_N, policy=CONFIG.policies),
+    "best_of_n": rules.tabulate_best_of_n.input,
     **EXPERIMENTS,
-    "tables": [BON_TABLES, experiment_results("tables")],
-    "figures": [BON_CURVES, TRAINING_FIGURES, experiment_results("figures")],
+    "tables": TABLES,
+    "figures": FIGURES,
+    "report": rules.write_report.output,
     "cases": rules.write_case_browser.output.page,
 }
 
@@ -60,8 +59,8 @@ rule all:
     default_target: True
     input:
         rules.validate_inputs.output,
-        [BON_TABLES, BON_CURVES, rules.write_provenance.output],
-        [rules.check_leakage.output, TRAINING_FIGURES] if CONFIG.makes_verifier else [],
+        [TABLES, FIGURES, rules.write_provenance.output, rules.write_report.output],
+        rules.check_leakage.output if CONFIG.makes_verifier else [],
         EXPERIMENTS.values(),
         TARGETS["cases"],
     localrule: True
@@ -77,3 +76,12 @@ for target, files in TARGETS.items():
             rules.validate_inputs.output if target not in ("data", "models") else [],
             files,
         localrule: True
+
+
+onerror:
+    # A job cannot write that to its log: it is on the same disk.
+    if shutil.disk_usage(RESULTS).free < 2**20:
+        print(
+            f"error: no space left for {RESULTS}: make room and run again",
+            file=sys.stderr,
+        )

@@ -26,6 +26,7 @@ from evpv_prm.data.step_labels import read_labels
 from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.shares import clustered_share
 from evpv_prm.prompts import CATEGORIES, SUBCATEGORIES
+from evpv_prm.published import ERROR_SHARES
 
 COLUMNS = (
     *("level", "category", "count", "n", "n_images"),
@@ -33,11 +34,6 @@ COLUMNS = (
 )
 VISUAL = CATEGORIES[0]
 UNLABELLED = "unlabelled"
-PUBLISHED = {
-    **dict(zip(CATEGORIES, (0.74, 0.19, 0.03, 0.03, 0.01), strict=True)),
-    **dict(zip(SUBCATEGORIES, (0.56, 0.29, 0.15), strict=True)),
-}
-"""The shares of the paper's error analysis (arXiv 2603.16253), rounded as they are there."""
 
 _TITLES = {
     "category": "{n:,} wrong steps on {images:,} images",
@@ -85,7 +81,7 @@ def _shares(level: str, steps: pd.DataFrame, names: Sequence[str]) -> Iterator[M
             "count": int(hits.sum()),
             "n": len(steps),
             "n_images": len(totals),
-            "published_share": PUBLISHED.get(name),
+            "published_share": ERROR_SHARES[level].get(name),
         }
         if len(steps):
             share = clustered_share(hits, totals)

@@ -26,6 +26,7 @@ from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.plots.ablation_forest import draw_ablation_forest
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
+from evpv_prm.plots.bon_gain import bon_gain_frame, draw_bon_gain
 from evpv_prm.plots.corruption_curves import draw_corruption_curves
 from evpv_prm.plots.gate import draw_gate, gate_drawn
 from evpv_prm.plots.intervention import draw_intervention, intervention_drawn
@@ -42,6 +43,14 @@ def bon_curves(
     """Draw BoN@k, Pass@k and the majority vote over k, for each policy and benchmark."""
     frame = bon_curves_frame(read_bon_metrics(files), arguments.aggregation)
     return draw_bon_curves(frame, arguments.width_in), frame
+
+
+def bon_gain(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw what Best-of-N adds to each policy, in the mean and by benchmark."""
+    frame = bon_gain_frame(read_bon_metrics(files), arguments.aggregation)
+    return draw_bon_gain(frame, arguments.width_in), frame
 
 
 def ablations(
@@ -84,6 +93,7 @@ def intervention(
 
 FIGURES: dict[str, Draw] = {
     "bon-curves": bon_curves,
+    "bon-gain": bon_gain,
     "step-level": step_level,
     "corruption": corruption,
     "ablations": ablations,
@@ -107,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     whole, parts = reports.parser(__doc__, "figures", FIGURES)
-    for name in ("bon-curves", "gate"):
+    for name in ("bon-curves", "bon-gain", "gate"):
         parts[name].add_argument(
             "--aggregation", default="correctness_rate", metavar="NAME",
             help="aggregation of the scores that choose (default: %(default)s)",

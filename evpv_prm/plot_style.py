@@ -19,9 +19,17 @@ from evpv_prm import reports
 from evpv_prm.jsonl import atomic_write
 
 # The palette of Okabe and Ito (2008), "Color universal design".
-BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 GREY = "#7F7F7F"
-_SERIES = (BLUE, ORANGE, GREEN, "#D55E00", "#CC79A7", "#56B4E9")
+_SERIES = (BLUE, ORANGE, GREEN, VERMILION, "#CC79A7", "#56B4E9")
+
+
+_TWO_COLUMNS_FROM_IN = 5.0
+
+
+def is_narrow(width_in: float) -> bool:
+    """Tell whether a figure has the width of one column of a page, where panels are stacked."""
+    return width_in < _TWO_COLUMNS_FROM_IN
 
 
 def colours(count: int) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from pydantic import BaseModel, ConfigDict
 
 from evpv_prm import cli, prompts
 from evpv_prm.config import load_config
@@ -30,15 +31,51 @@ CODE = Path(__file__).parent
 """The folder whose commit is recorded; the run's own folder may be elsewhere."""
 
 
-def git_state(folder: Path) -> dict[str, Any]:
+class GitState(BaseModel):
+    """The commit of the code and whether tracked files differ from it; None outside of git."""
+
+    model_config = ConfigDict(frozen=True)
+    revision: str | None
+    dirty: bool | None
+
+
+class Hardware(BaseModel):
+    """The machine: memory in GiB, GPUs by name and memory."""
+
+    model_config = ConfigDict(frozen=True)
+    machine: str
+    system: str
+    cores: int
+    memory_gib: float
+    gpus: list[str]
+
+
+class Provenance(BaseModel):
+    """What made a run's results; `policies` and `verifier` are as `describe_model` gives them."""
+
+    model_config = ConfigDict(frozen=True)
+    written: str
+    git: GitState
+    config_sha256: str
+    prompts: str
+    seed: int
+    policies: dict[str, dict[str, Any]]
+    verifier: dict[str, Any]
+    python: str
+    packages: dict[str, str]
+    hardware: Hardware
+    config: dict[str, Any]
+
+
+def git_state(folder: Path) -> GitState:
     """Return the commit of the code in a folder and whether tracked files differ from it."""
     git = ("git", "-C", str(folder))
     try:
         revision = _run(*git, "rev-parse", "HEAD")
         dirty = bool(_run(*git, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
-        return {"revision": None, "dirty": None}
-    return {"revision": revision, "dirty": dirty}
+        return GitState(revision=None, dirty=None)
+    return GitState(revision=revision, dirty=dirty)
 
 
 def package_versions() -> dict[str, str]:
@@ -52,15 +89,15 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def hardware() -> dict[str, Any]:
+def hardware() -> Hardware:
     """Return processor, cores, memory and GPUs of this machine."""
-    return {
-        "machine": platform.machine(),
-        "system": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpus": _gpus(),
-    }
+    return Hardware(
+        machine=platform.machine(),
+        system=platform.platform(),
+        cores=len(os.sched_getaffinity(0)),
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        gpus=_gpus(),
+    )
 
 
 def _gpus() -> list[str]:
@@ -87,22 +124,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_config(arguments.config_json)
     values = config.model_dump(mode="json")
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    write_json(
-        arguments.output,
-        {
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "git": git_state(CODE),
-            "config_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
-            "prompts": prompts.VERSION,
-            "seed": config.seed,
-            "policies": {name: describe_model(model) for name, model in config.policies.items()},
-            "verifier": describe_model(config.verifier),
-            "python": platform.python_version(),
-            "packages": package_versions(),
-            "hardware": hardware(),
-            "config": values,
-        },
+    record = Provenance(
+        written=datetime.now(UTC).isoformat(timespec="seconds"),
+        git=git_state(CODE),
+        config_sha256=hashlib.sha256(canonical.encode()).hexdigest(),
+        prompts=prompts.VERSION,
+        seed=config.seed,
+        policies={name: describe_model(model) for name, model in config.policies.items()},
+        verifier=describe_model(config.verifier),
+        python=platform.python_version(),
+        packages=package_versions(),
+        hardware=hardware(),
+        config=values,
     )
+    write_json(arguments.output, record.model_dump(mode="json"))
     return 0
 
 

@@ -45,6 +45,20 @@ class Published:
     note: str | None = None
 
 
+EVPV_PRM = Published(
+    "EVPV-PRM",
+    2026,
+    (67.46,),
+    _EVPV,
+    gains=(
+        Gain("InternVL2.5-8B", _SIX, 8.83),
+        Gain("InternVL2.5-26B", _SIX, 9.52),
+        Gain("InternVL2.5-38B", _SIX, 9.78),
+    ),
+    gains_reference=_EVPV,
+    note=_EVPV_FIGURE,
+)
+
 PUBLISHED = (
     Published("InternVL2.5-8B as judge", 2025, (48.0,), _VISUALPRM),
     Published("Qwen2.5-VL-7B as judge", 2025, (51.0,), _VISUALPRM),
@@ -89,17 +103,78 @@ PUBLISHED = (
         note="threshold tuned on the test file",
     ),
     Published("BetaPRM", 2026, (61.0, 62.9), "arXiv 2605.15529", note="several variants"),
-    Published(
-        "EVPV-PRM",
-        2026,
-        (67.46,),
-        _EVPV,
-        gains=(
-            Gain("InternVL2.5-8B", _SIX, 8.83),
-            Gain("InternVL2.5-26B", _SIX, 9.52),
-            Gain("InternVL2.5-38B", _SIX, 9.78),
-        ),
-        gains_reference=_EVPV,
-        note=_EVPV_FIGURE,
-    ),
+    EVPV_PRM,
 )
+
+
+@dataclass(frozen=True)
+class PolicyBars:
+    """Mean accuracies of a policy on the six benchmarks, in percent: alone, and by Best-of-8."""
+
+    policy: str
+    alone: float
+    best_of_8: float
+
+
+BARS = (
+    PolicyBars("InternVL2.5-8B", 40, 48),
+    PolicyBars("InternVL2.5-26B", 47, 57),
+    PolicyBars("InternVL2.5-38B", 55, 66),
+)
+BARS_REFERENCE = f"{_EVPV}, {_EVPV_FIGURE}"
+BARS_TOLERANCE = 1.0
+"""The bars are read off a picture: percentage points by which they may be wrong."""
+
+ERROR_SHARES: Mapping[str, Mapping[str, float]] = {
+    "category": {
+        "visual_misinterpretation": 0.74,
+        "logical": 0.19,
+        "calculation": 0.03,
+        "knowledge": 0.03,
+        "incompleteness": 0.01,
+    },
+    "subcategory": {
+        "structural_misunderstanding": 0.56,
+        "value_misreading": 0.29,
+        "object_misidentification": 0.15,
+    },
+}
+"""The paper's error analysis, rounded as it is there: shares of the categories among wrong steps,
+and of their kinds among visual misinterpretations."""
+ERROR_SHARES_REFERENCE = BARS_REFERENCE
+
+POLICY_ALONE = "InternVL2.5-8B"
+POLICY_ALONE_ACCURACY: Mapping[str, float] = {
+    "MMMU": 56.2,
+    "MathVista": 64.5,
+    "MathVision": 17.0,
+    "MathVerse-VO": 22.8,
+    "WeMath": 23.5,
+    "LogicVista": 36.0,
+}
+"""Accuracy of `POLICY_ALONE` without a verifier, in percent."""
+POLICY_ALONE_REFERENCE = "arXiv 2503.10291, table 2"
+
+IMPOSSIBLE = {"Pass@8": 74.4, "BoN@8": 79.1}
+"""Accuracies on MathVista, in percent, that an older README of EVPV-PRM's repository claims. They
+cannot both be right: BoN@k never exceeds Pass@k."""
+IMPOSSIBLE_REFERENCE = "older README of EVPV-PRM's repository"
+
+BENCHMARK_QUESTIONS: Mapping[str, int] = {
+    "MMMU": 900,
+    "MathVista": 1000,
+    "MathVision": 3040,
+    "MathVerse-VO": 3940,
+    "WeMath": 1740,
+    "LogicVista": 447,
+}
+"""The six benchmarks, with all of their questions."""
+
+SOURCE_SOLUTIONS: Mapping[str, int] = {
+    "MMMU_DEV_VAL": 267,
+    "MathVision_MINI": 712,
+    "MathVerse_MINI_Vision_Only": 1026,
+    "DynaMath": 570,
+    "WeMath": 291,
+}
+"""The sources of VisualProcessBench, with all of their solutions."""

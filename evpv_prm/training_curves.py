@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ _LINES = {
     "train": ("Training", plot_style.BLUE, "-"),
     "validation": ("Validation", plot_style.ORANGE, "--"),
 }
-_PANEL_HEIGHT_IN = 1.5
+_PANEL_HEIGHT_IN, _STACKED_HEIGHT_IN = 1.5, 1.15
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -75,27 +75,17 @@ def curves_frame(logs: Mapping[str, Path]) -> pd.DataFrame:
 
 
 def draw_curves(frame: pd.DataFrame, width_in: float) -> Figure:
-    """Draw a column for each training and a row for each metric that one of them has."""
-    trainings = list(dict.fromkeys(frame["training"]))
-    metrics = [metric for metric in LABELS if (frame["metric"] == metric).any()]
-    figure = Figure(
-        figsize=(width_in, 0.35 + _PANEL_HEIGHT_IN * len(metrics)), layout="constrained"
-    )
-    axes = figure.subplots(len(metrics), len(trainings), squeeze=False)
-    for row, metric in enumerate(metrics):
-        for column, training in enumerate(trainings):
-            panel = axes[row][column]
-            drawn = (frame["training"] == training) & (frame["metric"] == metric)
-            if not drawn.any():
-                panel.set_visible(False)
-                continue
-            _draw_panel(panel, frame[drawn])
-            panel.set_ylabel(LABELS[metric])
-            if row == 0:
-                panel.set_title(training)
-            below = frame["metric"].isin(metrics[row + 1 :]) & (frame["training"] == training)
-            if not below.any():
-                panel.set_xlabel("Step")
+    """Draw a column for each training and a row for each metric that one of them has.
+
+    Where `width_in` inches are one column of a page, the panels stand one below the other.
+    """
+    if plot_style.is_narrow(width_in):
+        figure, axes = _stacked(frame, width_in)
+    else:
+        figure, axes = _side_by_side(frame, width_in)
+    for (training, metric), panel in axes.items():
+        _draw_panel(panel, frame[(frame["training"] == training) & (frame["metric"] == metric)])
+        panel.set_ylabel(LABELS[metric])
     handles: dict[str, Any] = {}
     for panel in figure.axes:
         handles |= {
@@ -103,6 +93,41 @@ def draw_curves(frame: pd.DataFrame, width_in: float) -> Figure:
         }
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
     return figure
+
+
+_Panels: TypeAlias = tuple[Figure, dict[tuple[str, str], Axes]]
+"""A figure and its panels, by training and metric."""
+
+
+def _stacked(frame: pd.DataFrame, width_in: float) -> _Panels:
+    panels = list(dict.fromkeys(zip(frame["training"], frame["metric"], strict=True)))
+    height = 0.35 + _STACKED_HEIGHT_IN * len(panels)
+    figure = Figure(figsize=(width_in, height), layout="constrained")
+    axes = dict(zip(panels, figure.subplots(len(panels), 1, squeeze=False)[:, 0], strict=True))
+    for (training, _), panel in axes.items():
+        panel.set_title(training)
+    panel.set_xlabel("Step")
+    return figure, axes
+
+
+def _side_by_side(frame: pd.DataFrame, width_in: float) -> _Panels:
+    trainings = list(dict.fromkeys(frame["training"]))
+    metrics = [metric for metric in LABELS if (frame["metric"] == metric).any()]
+    height = 0.35 + _PANEL_HEIGHT_IN * len(metrics)
+    figure = Figure(figsize=(width_in, height), layout="constrained")
+    grid = figure.subplots(len(metrics), len(trainings), squeeze=False)
+    axes = {}
+    for column, training in enumerate(trainings):
+        for row, metric in enumerate(metrics):
+            panel = grid[row][column]
+            if not ((frame["training"] == training) & (frame["metric"] == metric)).any():
+                panel.remove()
+                continue
+            axes[training, metric] = lowest = panel
+            if row == 0:
+                panel.set_title(training)
+        lowest.set_xlabel("Step")
+    return figure, axes
 
 
 def _draw_panel(panel: Axes, frame: pd.DataFrame) -> None:

@@ -104,7 +104,7 @@ rule tabulate_ablations:
     input:
         rules.summarise_ablations.output,
     output:
-        multiext(f"{RESULTS}/tables/ablations", ".csv", ".md", ".tex"),
+        exhibit("tables", "ablations"),
     log:
         f"{RESULTS}/logs/tabulate_ablations.log",
     benchmark:
@@ -129,7 +129,7 @@ rule plot_ablations:
     input:
         rules.summarise_ablations.output,
     output:
-        multiext(f"{RESULTS}/figures/ablations", ".pdf", ".png", ".csv"),
+        exhibit("figures", "ablations"),
     log:
         f"{RESULTS}/logs/plot_ablations.log",
     benchmark:

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 from functools import partial
+from types import SimpleNamespace
 
 from evpv_prm.ablations import NAMES as ABLATION_NAMES
 from evpv_prm.cases.page import asset_names
@@ -13,11 +14,13 @@ from evpv_prm.config import load_config
 from evpv_prm.devices import SHARING, allocated_devices, check_fits
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
+from evpv_prm.run_report.exhibits import SUFFIXES, find
 from evpv_prm.site import load_site, resources, serving_resources
 from evpv_prm.workflow import (
     MANIFEST,
     MODELS,
     LOOKS,
+    PACKAGE,
     PLAN_VARIABLE,
     annotation_files,
     checkpoint_files,
@@ -75,6 +78,10 @@ CHECKED = 1_000_000
 workflow.register_resource("checked_inputs", CHECKED)
 
 
+# What Snakemake's own report (`snakemake --report FILE`) begins with.
+report: "../evpv_prm/run_report/captions/run.rst"
+
+
 # Snakemake wants to know the cores before it looks at the target; these need but one.
 if LOOKS & set(sys.argv) and workflow.resource_settings.nodes is None:
     workflow.resource_settings.cores = workflow.resource_settings.cores or 1
@@ -127,6 +134,22 @@ def serves(model, minutes):
     return serving_resources(SITE, model, minutes)
 
 
+def gpus_of_stages():
+    """GPUs of the rules that ask for some: STAGE=N, or STAGE/POLICY=N where the policy decides."""
+    words = []
+    for asking in workflow.rules:
+        policies = CONFIG.policies if "policy" in asking.wildcard_names else [""]
+        for key in {"gpu", "gres"} & set(asking.resources):
+            for policy in policies:
+                value = (
+                    asking.resources[key].evaluate(SimpleNamespace(policy=policy)).value
+                )
+                # gpu:TYPE:N where GPUs are asked for as --gres, and nothing where there are none
+                count = str(value).rpartition(":")[2] or 0
+                words.append(f"{os.path.join(asking.name, policy).rstrip('/')}={count}")
+    return words
+
+
 def benchmark_arguments():
     """The inputs to check, as the command takes them."""
     words = []
@@ -163,13 +186,30 @@ def experiment_results(folder):
 
 def named_metrics(wildcards, input):
     """The metrics files as NAME=FILE, in the configuration's order."""
-    return [f"{name}={file}" for name, file in zip(CONFIG.policies, input, strict=True)]
+    return named(CONFIG.policies, input)
 
 
 def named_step_metrics(wildcards, input):
     """The step-level metrics files as NAME=FILE, named as tables and figures show them."""
-    names = STEP_MODES.values()
-    return [f"{name}={file}" for name, file in zip(names, input, strict=True)]
+    return named(STEP_MODES.values(), input)
+
+
+def exhibit(kind, name):
+    """The files of a table or a figure; the one that is shown is in Snakemake's own report, too."""
+    found = find(kind, name)
+    first, *others = (f"{RESULTS}/{kind}/{name}{suffix}" for suffix in SUFFIXES[kind])
+    shown = report(
+        first,
+        caption=f"../{found.caption.relative_to(PACKAGE.parent)}",
+        category=found.section,
+        labels={"what": found.title, "as": kind.removesuffix("s")},
+    )
+    return [shown, *others]
+
+
+def named(names, files):
+    """Files as NAME=FILE, for a command that takes several."""
+    return [f"{name}={file}" for name, file in zip(names, files, strict=True)]
 
 
 def stem(wildcards, output):

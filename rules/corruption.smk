@@ -63,7 +63,7 @@ rule tabulate_corruption:
     input:
         rules.summarise_corruption.output,
     output:
-        multiext(f"{RESULTS}/tables/corruption", ".csv", ".md", ".tex"),
+        exhibit("tables", "corruption"),
     log:
         f"{RESULTS}/logs/tabulate_corruption.log",
     benchmark:
@@ -88,7 +88,7 @@ rule plot_corruption:
     input:
         rules.summarise_corruption.output,
     output:
-        multiext(f"{RESULTS}/figures/corruption", ".pdf", ".png", ".csv"),
+        exhibit("figures", "corruption"),
     log:
         f"{RESULTS}/logs/plot_corruption.log",
     benchmark:

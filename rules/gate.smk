@@ -43,7 +43,7 @@ rule tabulate_gate:
     input:
         rules.compute_gate_metrics.output.json,
     output:
-        multiext(f"{RESULTS}/tables/gate", ".csv", ".md", ".tex"),
+        exhibit("tables", "gate"),
     log:
         f"{RESULTS}/logs/tabulate_gate.log",
     benchmark:
@@ -68,7 +68,7 @@ rule plot_gate:
     input:
         rules.compute_gate_metrics.output.json,
     output:
-        multiext(f"{RESULTS}/figures/gate", ".pdf", ".png", ".csv"),
+        exhibit("figures", "gate"),
     log:
         f"{RESULTS}/logs/plot_gate.log",
     benchmark:

@@ -137,7 +137,7 @@ rule tabulate_intervention:
             policy=INTERVENTION_POLICIES,
         ),
     output:
-        multiext(f"{RESULTS}/tables/intervention", ".csv", ".md", ".tex"),
+        exhibit("tables", "intervention"),
     log:
         f"{RESULTS}/logs/tabulate_intervention.log",
     benchmark:
@@ -148,10 +148,7 @@ rule tabulate_intervention:
     resources:
         **needs(1, 10),
     params:
-        metrics=lambda wildcards, input: [
-            f"{name}={file}"
-            for name, file in zip(INTERVENTION_POLICIES, input, strict=True)
-        ],
+        metrics=lambda wildcards, input: named(INTERVENTION_POLICIES, input),
         stem=stem,
         note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
         code=code_digest("tables"),
@@ -166,7 +163,7 @@ rule plot_intervention:
     input:
         rules.tabulate_intervention.input,
     output:
-        multiext(f"{RESULTS}/figures/intervention", ".pdf", ".png", ".csv"),
+        exhibit("figures", "intervention"),
     log:
         f"{RESULTS}/logs/plot_intervention.log",
     benchmark:

@@ -1,13 +1,13 @@
 # Tables, figures and provenance, from metrics alone: they rebuild on a CPU in seconds.
-# Takes results/metrics/best_of_n/POLICY.json; gives results/tables/, results/figures/ and
-# results/tables/provenance.json.
+# Takes results/metrics/best_of_n/POLICY.json; gives results/tables/best_of_n.*,
+# results/figures/{bon_curves,bon_gain}.* and results/tables/provenance.json.
 
 
 rule tabulate_best_of_n:
     input:
         expand(BEST_OF_N, policy=CONFIG.policies),
     output:
-        multiext(f"{RESULTS}/tables/best_of_n", ".csv", ".md", ".tex"),
+        exhibit("tables", "best_of_n"),
     log:
         f"{RESULTS}/logs/tabulate_best_of_n.log",
     benchmark:
@@ -33,7 +33,7 @@ rule plot_bon_curves:
     input:
         rules.tabulate_best_of_n.input,
     output:
-        multiext(f"{RESULTS}/figures/bon_curves", ".pdf", ".png", ".csv"),
+        exhibit("figures", "bon_curves"),
     log:
         f"{RESULTS}/logs/plot_bon_curves.log",
     benchmark:
@@ -44,6 +44,7 @@ rule plot_bon_curves:
     resources:
         **needs(1, 10),
     params:
+        figure="bon-curves",
         metrics=named_metrics,
         stem=stem,
         width=CONFIG.figures.width_in,
@@ -52,9 +53,27 @@ rule plot_bon_curves:
     message:
         "Plot BoN@k and Pass@k"
     shell:
-        "python -m evpv_prm.figures bon-curves --metrics {params.metrics:q}"
+        "python -m evpv_prm.figures {params.figure} --metrics {params.metrics:q}"
         " --aggregation {params.aggregation} --width-in {params.width}"
         " --output-stem {params.stem:q} > {log:q} 2>&1"
+
+
+use rule plot_bon_curves as plot_bon_gain with:
+    output:
+        exhibit("figures", "bon_gain"),
+    log:
+        f"{RESULTS}/logs/plot_bon_gain.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_bon_gain.tsv"
+    params:
+        figure="bon-gain",
+        metrics=named_metrics,
+        stem=stem,
+        width=CONFIG.figures.width_in,
+        aggregation=CONFIG.figures.aggregation,
+        code=code_digest("figures"),
+    message:
+        "Plot what Best-of-N adds"
 
 
 rule write_provenance:

@@ -98,7 +98,7 @@ rule tabulate_step_level:
     input:
         expand(f"{RESULTS}/metrics/step_level/{{mode}}.json", mode=STEP_MODES),
     output:
-        multiext(f"{RESULTS}/tables/step_level", ".csv", ".md", ".tex"),
+        exhibit("tables", "step_level"),
     log:
         f"{RESULTS}/logs/tabulate_step_level.log",
     benchmark:
@@ -124,7 +124,7 @@ rule plot_step_level:
     input:
         rules.tabulate_step_level.input,
     output:
-        multiext(f"{RESULTS}/figures/step_level", ".pdf", ".png", ".csv"),
+        exhibit("figures", "step_level"),
     log:
         f"{RESULTS}/logs/plot_step_level.log",
     benchmark:

@@ -111,7 +111,7 @@ rule plot_error_categories:
     input:
         rules.build_step_judge_sft_data.output.labels,
     output:
-        multiext(f"{RESULTS}/figures/error_categories", ".pdf", ".png", ".csv"),
+        exhibit("figures", "error_categories"),
     log:
         f"{RESULTS}/logs/plot_error_categories.log",
     benchmark:

@@ -163,7 +163,7 @@ rule plot_training_curves:
     input:
         expand(f"{RESULTS}/models/{{stage}}", stage=STAGES),
     output:
-        multiext(f"{RESULTS}/figures/training_curves", ".pdf", ".png", ".csv"),
+        exhibit("figures", "training_curves"),
     log:
         f"{RESULTS}/logs/plot_training_curves.log",
     benchmark:
@@ -174,10 +174,9 @@ rule plot_training_curves:
     resources:
         **needs(1, 10),
     params:
-        logs=lambda wildcards, input: [
-            f"{stage}={folder}/logging.jsonl"
-            for stage, folder in zip(STAGES, input, strict=True)
-        ],
+        logs=lambda wildcards, input: named(
+            STAGES, [f"{folder}/logging.jsonl" for folder in input]
+        ),
         stem=stem,
         width=CONFIG.figures.width_in,
         code=code_digest("training_curves"),
@@ -195,3 +194,11 @@ if CONFIG.makes_verifier:
         rules.plot_error_categories.output,
         rules.plot_training_curves.output,
     ]
+
+TRAINING_DATA = [
+    rules.describe_images.output,
+    rules.build_step_judge_sft_data.output,
+    rules.build_dpo_data.output,
+    rules.check_leakage.output,
+    rules.plot_error_categories.output,
+]

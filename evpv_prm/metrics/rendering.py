@@ -1,10 +1,10 @@
-"""Tables of texts as Markdown and as LaTeX."""
+"""Tables of texts as Markdown, and back, and as LaTeX."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evpv_prm.metrics.metrics_file import Interval
 
@@ -87,6 +87,30 @@ def _markdown(table: Table) -> str:
     lines = [f"| {' | '.join(row)} |" for row in (table.columns, rule, *cells)]
     notes = [f"\n{note}" for note in table.notes]
     return "\n".join([f"**{table.title}**", "", *lines, *notes, ""])
+
+
+def from_markdown(text: str) -> tuple[str | None, list[Table]]:
+    """Return the note and the tables of a text of `to_markdown`."""
+    note: str | None = None
+    tables: list[Table] = []
+    for block in text.split("\n\n"):
+        first, *lines = block.strip("\n").split("\n")
+        if first.startswith("> "):
+            note = first[2:]
+        elif first.startswith("**") and first.endswith("**"):
+            tables.append(Table(first[2:-2], (), (), 0, []))
+        elif first.startswith("| ") and tables:
+            rule, *rows = map(_cells, lines)
+            tables[-1] = replace(
+                tables[-1], columns=_cells(first), rows=rows, labels=rule.count(":--")
+            )
+        elif first and tables:
+            tables[-1] = replace(tables[-1], notes=[*tables[-1].notes, first])
+    return note, tables
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.replace(r"\|", "|") for cell in re.split(r" (?<!\\)\| ", f" {line} ")[1:-1]]
 
 
 def to_latex(tables: Sequence[Table], note: str | None = None) -> str:

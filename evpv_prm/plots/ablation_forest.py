@@ -45,7 +45,8 @@ def draw_ablation_forest(metrics: Mapping[str, AblationMetrics], width_in: float
             ("white", f"corrected p ≥ {SIGNIFICANT}, or a control"),
         )
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    columns = 1 if plot_style.is_narrow(width_in) else 2
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     return figure
 
 
@@ -71,7 +72,7 @@ def _draw_panel(
     panel.axvline(0, color=plot_style.GREY, linewidth=0.8)
     panel.grid(axis="y", visible=False)
     panel.tick_params(axis="y", length=0)
-    panel.set_xlabel("Difference in macro-F1 (percentage points)")
+    panel.set_xlabel("Difference in macro-F1 (points)")
     for entry in entries:
         if entry.comparison is not None:
             _draw_row(panel, entry.comparison, heights[entry.name])

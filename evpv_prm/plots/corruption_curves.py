@@ -16,28 +16,33 @@ _LOOKS = {
     "flip": LineLook(plot_style.ORANGE, "s", "--"),
 }
 _WIDEST_PANEL_IN = 3.375
+_HEIGHT = 0.72  # of a panel's width
 
 
 def draw_corruption_curves(frame: pd.DataFrame, width_in: float) -> Figure:
     """Draw macro-F1 over the realised rate with 95 % bands: a column a view, a row a system.
 
-    `frame` is that of `corruption_frame`; `width_in` inches is the figure's greatest width.
+    `frame` is that of `corruption_frame`; `width_in` inches is the figure's greatest width. In one
+    column of a page the views stand one above the other.
     """
     systems = list(dict.fromkeys(frame["system"]))
-    width = min(width_in, len(VIEW_LABELS) * _WIDEST_PANEL_IN)
-    height = len(systems) * 0.72 * width / len(VIEW_LABELS) + 0.3
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(len(systems), len(VIEW_LABELS), squeeze=False, sharex=True, sharey=True)
-    for row, system in enumerate(systems):
-        for column, (view, label) in enumerate(VIEW_LABELS.items()):
-            panel = axes[row, column]
-            _draw_panel(panel, frame[(frame["system"] == system) & (frame["view"] == view)])
-            if row == 0:
-                panel.set_title(f"Judge sees: {label.lower()}")
-            if row == len(systems) - 1:
-                panel.set_xlabel("Corrupted items, realised (%)")
-        name = f"{system}\n" if len(systems) > 1 else ""
-        axes[row, 0].set_ylabel(f"{name}Macro-F1 (%)", parse_math=False)
+    panels = [(system, view) for system in systems for view in VIEW_LABELS]
+    columns = 1 if plot_style.is_narrow(width_in) else len(VIEW_LABELS)
+    rows = len(panels) // columns
+    width = min(width_in, columns * _WIDEST_PANEL_IN)
+    figure = Figure(figsize=(width, rows * _HEIGHT * width / columns + 0.3), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for index, (system, view) in enumerate(panels):
+        row, column = divmod(index, columns)
+        panel = axes[row, column]
+        _draw_panel(panel, frame[(frame["system"] == system) & (frame["view"] == view)])
+        if row == 0 or columns == 1:
+            panel.set_title(f"Judge sees: {VIEW_LABELS[view].lower()}")
+        if row == rows - 1:
+            panel.set_xlabel("Corrupted items, realised (%)")
+        if column == 0:
+            name = f"{system}\n" if len(systems) > 1 else ""
+            panel.set_ylabel(f"{name}Macro-F1 (%)", parse_math=False)
     handles = [
         look.handle(f"{MODE_LABELS[mode]} (items {what})")
         for (mode, look), what in zip(_LOOKS.items(), ("left out", "falsified"), strict=True)

@@ -16,7 +16,7 @@ from evpv_prm.metrics.metrics_file import OVERALL
 
 _SELECTIONS = {
     "all": ("All visual steps", "black", "o", "-"),
-    "called_right": ("Called right by the judge", plot_style.GREY, "s", "--"),
+    "called_right": ("Called right by the judge", plot_style.VERMILION, "s", "--"),
 }
 _ROW_IN = 2.1
 _LEGEND_COLUMNS = 4
@@ -45,16 +45,19 @@ def draw_gate(frame: pd.DataFrame, width_in: float) -> Figure:
     """Draw three panels: audited candidates and solutions by p, right steps by p with 95 % bands,
     and the choices that the gate changes for better and for worse.
 
-    Each verifier has a row of panels. `width_in` inches is the figure's width.
+    Each verifier has a row of panels, or a column of them where `width_in` inches, the figure's
+    width, are one column of a page.
     """
     verifiers = list(dict.fromkeys(frame["verifier"]))
     policies = list(dict.fromkeys(frame[frame["part"] == "decisions"]["subject"]))
     colours = dict(zip(policies, plot_style.colours(len(policies)), strict=True))
     colours[BENCHMARK] = plot_style.GREY
     legend_rows = -(-len(colours) // _LEGEND_COLUMNS)
-    height = len(verifiers) * _ROW_IN + 0.16 * legend_rows + 0.1
+    columns = 1 if plot_style.is_narrow(width_in) else 3
+    rows = 3 * len(verifiers) // columns
+    height = rows * _ROW_IN + 0.16 * legend_rows + 0.1
     figure = Figure(figsize=(width_in, height), layout="constrained")
-    axes = figure.subplots(len(verifiers), 3, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False).reshape(len(verifiers), 3)
     for row, verifier in zip(axes, verifiers, strict=True):
         of_verifier = frame[frame["verifier"] == verifier]
         parts = dict(iter(of_verifier.groupby("part")))

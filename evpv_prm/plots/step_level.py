@@ -29,7 +29,7 @@ def step_level_drawn(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_step_level(frame: pd.DataFrame, width_in: float) -> Figure:
-    """Draw macro-F1 with 95 % intervals, by source on the left and overall on the right.
+    """Draw macro-F1 with 95 % intervals, by source on the left and overall on the right, or below.
 
     Published values, in grey, have no intervals; a line joins those of a system's variants.
     `width_in` inches is the figure's width.
@@ -37,18 +37,24 @@ def draw_step_level(frame: pd.DataFrame, width_in: float) -> Figure:
     sources, overall = (frame[frame["group"] == group] for group in ("source", "all"))
     ours = list(dict.fromkeys(frame[frame["results"] == THIS_RUN]["system"]))
     colours = dict(zip(ours, plot_style.colours(len(ours)), strict=True))
-    height = 0.85 + _ROW_IN * overall["system"].nunique()
-    figure = Figure(figsize=(width_in, height), layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True)
+    systems, names = overall["system"].nunique(), sources["name"].nunique()
+    if is_narrow := plot_style.is_narrow(width_in):
+        ratios = [2 * names, systems]
+        figure = Figure(figsize=(width_in, 1.7 + _ROW_IN * sum(ratios)), layout="constrained")
+        left, right = figure.subplots(2, 1, sharex=True, height_ratios=ratios)
+    else:
+        figure = Figure(figsize=(width_in, 0.85 + _ROW_IN * systems), layout="constrained")
+        left, right = figure.subplots(1, 2, sharex=True)
     _draw_sources(left, sources, colours)
     _draw_overall(right, overall, colours)
     for panel in (left, right):
-        panel.set_xlabel("Macro-F1 (%)")
+        panel.set_xlabel("" if is_narrow and panel is left else "Macro-F1 (%)")
         panel.grid(visible=False, axis="y")
         panel.tick_params(axis="y", length=0)
     published = dict.fromkeys(sources[sources["results"] == PUBLISHED_RESULT]["system"])
     handles = _legend(colours, list(published))
-    legend = figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    columns = 1 if is_narrow else 3
+    legend = figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure

@@ -44,18 +44,18 @@ def write(output: Path, values: dict[str, Any]) -> dict[str, Any]:
 def test_the_commit_and_whether_files_differ_from_it(repository: Path) -> None:
     revision = git(repository, "rev-parse", "HEAD")
     (repository / "untracked.txt").write_text("results are no change of the code")
-    assert provenance.git_state(repository) == {"revision": revision, "dirty": False}
+    assert provenance.git_state(repository).model_dump() == {"revision": revision, "dirty": False}
     (repository / "code.py").write_text("x = 2\n")
-    assert provenance.git_state(repository) == {"revision": revision, "dirty": True}
+    assert provenance.git_state(repository).model_dump() == {"revision": revision, "dirty": True}
 
 
 def test_a_folder_without_a_repository_has_no_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert provenance.git_state(tmp_path) == {"revision": None, "dirty": None}
+    assert provenance.git_state(tmp_path).model_dump() == {"revision": None, "dirty": None}
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
-    assert provenance.git_state(tmp_path) == {"revision": None, "dirty": None}
+    assert provenance.git_state(tmp_path).model_dump() == {"revision": None, "dirty": None}
 
 
 def test_a_run_is_described(

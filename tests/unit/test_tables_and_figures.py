@@ -8,11 +8,14 @@ import struct
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evpv_prm import compute_bon_metrics, figures, tables
 from evpv_prm.cli import run
-from evpv_prm.metrics.rendering import escape_latex
+from evpv_prm.metrics.rendering import Table, escape_latex, from_markdown, to_markdown
 from evpv_prm.reward import gate
+from tests import measured
 
 GOLDEN = """\
 > Random models.
@@ -295,3 +298,76 @@ def test_numbers_of_the_figure_stand_beside_it(metrics_file, bon_curves):
     assert len(rows) == 4 * 2 * 2
     assert {row["aggregation"] for row in rows} == {"", "streak_score"}
     assert {row["benchmark"] for row in rows} == {"X", "Y"}
+
+
+# Tables as Markdown and back
+
+WORDS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"], exclude_characters="\\"))
+WORD = WORDS.map(lambda word: f"x{word}x")
+
+
+@st.composite
+def some_tables(draw):
+    columns = draw(st.lists(WORD, min_size=1, max_size=4))
+    rows = draw(st.lists(st.lists(WORDS, min_size=len(columns), max_size=len(columns))))
+    labels = draw(st.integers(0, len(columns)))
+    return Table(draw(WORD), columns, rows, labels, draw(st.lists(WORD, max_size=2)))
+
+
+@given(st.lists(some_tables(), max_size=3), st.none() | WORD)
+def test_tables_are_read_back_from_their_markdown(made, note):
+    assert from_markdown(to_markdown(made, note)) == (note, made)
+
+
+def test_the_golden_table_is_read_back():
+    note, found = from_markdown(GOLDEN)
+    assert note == "Random models."
+    assert to_markdown(found, note) == GOLDEN
+
+
+# What Best-of-N adds
+
+
+@pytest.fixture
+def bon_gain(tmp_path):
+    def make(*metrics, options=()):
+        stem = tmp_path / "figures" / "bon_gain"
+        argv = ["bon-gain", "--metrics", *metrics, "--output-stem", str(stem), "--dpi", "50"]
+        return run(lambda: figures.main([*argv, *options])), stem
+
+    return make
+
+
+@pytest.mark.parametrize("width", ["3.375", "6.75"])
+def test_gains_are_drawn_in_one_column_and_in_two(metrics_file, bon_gain, width):
+    path = metrics_file([*ROWS, question("z", "Z", error="missing_image")])
+    options = ("--aggregation", "geometric_mean", "--width-in", width)
+    status, stem = bon_gain(f"a $_={path}", f"b={path}", options=options)
+    assert status == 0
+    pdf = stem.with_suffix(".pdf").read_bytes()
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    assert png_size(stem.with_suffix(".png").read_bytes())[0] == int(float(width) * 50)
+
+
+def test_gains_stand_beside_those_of_the_paper_where_the_benchmarks_are_its_own(tmp_path, bon_gain):
+    for name, questions in (("six", {}), ("other", {"questions": {"Lengths": 8}})):
+        document = measured.policy(**questions).model_dump(mode="json")
+        (tmp_path / f"{name}.json").write_bytes(orjson.dumps(document))
+
+    def published(name):
+        options = ("--aggregation", "geometric_mean")
+        status, stem = bon_gain(f"InternVL2.5-8B={tmp_path / name}.json", options=options)
+        assert status == 0
+        rows = list(csv.DictReader(stem.with_suffix(".csv").open()))
+        return [float(row["estimate"]) for row in rows if row["results"] == "published"]
+
+    assert published("six") == [0.0883]
+    assert published("other") == []
+
+
+def test_gains_by_an_unknown_aggregation_are_refused(metrics_file, bon_gain, capsys):
+    status, stem = bon_gain(f"a={metrics_file()}", options=("--aggregation", "streak_score"))
+    assert status == 2
+    assert "--aggregation: expected one of geometric_mean" in capsys.readouterr().err
+    assert not stem.parent.exists()

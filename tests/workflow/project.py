@@ -26,7 +26,17 @@ REPOSITORY = Path(__file__).parents[2]
 SOLUTIONS = "data/visualprocessbench.jsonl"
 BENCHMARKS = {"Letters": "data/letters.jsonl", "Figures": "data/figures.jsonl"}
 EXPERIMENTS = ("step_level", "ablations", "gate", "intervention")
-TARGETS = ("all", "data", "models", "best_of_n", *EXPERIMENTS, "tables", "figures", "cases")
+TARGETS = (
+    "all",
+    "data",
+    "models",
+    "best_of_n",
+    *EXPERIMENTS,
+    "tables",
+    "figures",
+    "report",
+    "cases",
+)
 CANDIDATES = 3
 CONCURRENCY = 4
 

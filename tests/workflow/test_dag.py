@@ -23,7 +23,15 @@ from tests.workflow.project import (
 
 pytestmark = pytest.mark.xdist_group("finished run")
 
-REPORTS = {"tabulate_best_of_n": 1, "plot_bon_curves": 1, "write_provenance": 1}
+SUMMARY = {"plot_stage_costs": 1, "write_report": 1}
+REPORTS = {
+    "tabulate_best_of_n": 1,
+    "plot_bon_curves": 1,
+    "plot_bon_gain": 1,
+    "compare_with_paper": 1,
+    "write_provenance": 1,
+    **SUMMARY,
+}
 CASES = {"build_candidate_cases": 1, "write_case_browser": 1}
 MODEL_JOBS = {"generate_candidates": 4, "score_candidates": 4}
 
@@ -44,6 +52,9 @@ def test_all_results_are_there(finished: Project) -> None:
         "inputs/report.md",
         "tables/provenance.json",
         "cases/index.html",
+        "report.html",
+        "figures/index.html",
+        *(f"tables/paper_comparison{suffix}" for suffix in (".csv", ".md", ".tex")),
         *(f"tables/best_of_n{suffix}" for suffix in (".csv", ".md", ".tex")),
         *(f"figures/bon_curves{suffix}" for suffix in (".csv", ".pdf", ".png")),
     }
@@ -165,12 +176,13 @@ def test_one_changed_question_sends_exactly_its_requests(
 
 
 def test_a_plot_parameter_draws_the_plot_again(project: Project, server: ModelServer) -> None:
-    table = project.results("tables/*")
+    tables = project.results("tables/*.*[vdx]")
     project.configure(figures={"width_in": 5.0})
     run = project.snakemake("figures")
     assert run.status == 0, run.output
-    assert run.finished == {"plot_bon_curves": 1}
-    assert project.results("tables/*") == table
+    drawn = REPORTS.keys() - {"tabulate_best_of_n", "write_report"}
+    assert run.finished == dict.fromkeys(drawn, 1)
+    assert project.results("tables/*.*[vdx]") == tables
     assert server.calls == []
 
 
@@ -178,11 +190,12 @@ def test_another_aggregation_asks_no_model(project: Project, server: ModelServer
     project.configure(best_of_n={"bootstrap_samples": 50, "aggregations": ["geometric_mean"]})
     run = project.snakemake("tables")
     assert run.status == 0, run.output
-    assert run.finished == {"compute_bon_metrics": 1, "tabulate_best_of_n": 1}
+    tables = {"tabulate_best_of_n": 1, "compare_with_paper": 1}
+    assert run.finished == {"compute_bon_metrics": 1, **tables}
     assert b"streak" not in project.results("tables/*.csv")["tables/best_of_n.csv"]
     assert server.calls == []
     rest = project.snakemake("--dry-run").planned
-    assert rest == {"plot_bon_curves": 1, "write_provenance": 1, **CASES}
+    assert rest == dict.fromkeys(REPORTS.keys() - tables.keys(), 1) | CASES
 
 
 def test_a_shorter_history_pays_only_for_judgements_that_lose_a_step(
@@ -215,7 +228,11 @@ def test_what_a_changed_configuration_would_run(project: Project) -> None:
     assert "of policy-a" not in run.output
 
     project.configure(policies=policies, max_missing_images=0.5)
-    assert project.snakemake("--dry-run").planned == {"validate_inputs": 1, "write_provenance": 1}
+    assert project.snakemake("--dry-run").planned == {
+        "validate_inputs": 1,
+        "write_provenance": 1,
+        **SUMMARY,
+    }
 
     # Regression: behind an input marked `ancient`, Snakemake overlooks every other change.
     project.configure(candidates={"num_candidates": CANDIDATES, "max_tokens": 99})
@@ -247,7 +264,9 @@ def test_a_changed_module_reruns_only_the_rules_that_use_it(
         path.write_text(content)
         return planned
 
-    assert touched("figures.py") == {"plot_bon_curves": 1}
+    plots = {"plot_bon_curves": 1, "plot_bon_gain": 1}
+    assert touched("figures.py") == {**plots, **SUMMARY}
+    assert touched("run_report/page.py") == {"write_report": 1}
     answers = {"compute_bon_metrics": 1, **REPORTS, **CASES}
     assert touched("reward.py") == {"score_candidates": 4, **answers}
     assert touched("answers/compare.py") == {"validate_inputs": 1, **answers}

@@ -8,7 +8,15 @@ import shutil
 from evpv_prm.config import Config
 from tests.workflow.project import Project, Run, annotations
 
-REPORTS = {"tabulate_best_of_n": 1, "plot_bon_curves": 1, "write_provenance": 1}
+SUMMARY = {"plot_stage_costs": 1, "write_report": 1}
+REPORTS = {
+    "tabulate_best_of_n": 1,
+    "plot_bon_curves": 1,
+    "plot_bon_gain": 1,
+    "compare_with_paper": 1,
+    "write_provenance": 1,
+    **SUMMARY,
+}
 CASES = {
     "make_pictures": 6 + 1,
     "build_candidate_cases": 3,

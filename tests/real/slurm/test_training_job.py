@@ -52,9 +52,13 @@ def test_an_ended_training_goes_on_to_the_same_adapter(
     make_clone(tmp_path)
     workflow = Workflow(tmp_path, models / "qwen25vl", data, images)
     started = now()
-    # As a job with GPUs is warned.
-    warning = ("--set-resources", "train_vision_sft:slurm_extra='--signal=TERM@170'")
-    process = workflow.start(*warning, how=("--profile", "slurm", *QUICK))
+    options = (
+        # As a job with GPUs is warned.
+        *("--set-resources", "train_vision_sft:slurm_extra='--signal=TERM@170'"),
+        # As the other training: the order of sums depends on it.
+        *("--set-threads", "train_vision_sft=1"),
+    )
+    process = workflow.start(*options, how=("--profile", "slurm", *QUICK))
     wait_for_step(process, workflow.adapter, 4)
     end(workflow)
     finish(process)
