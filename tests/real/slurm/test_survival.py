@@ -6,6 +6,8 @@ The models answer over HTTP, so that a job takes seconds; SLURM, Snakemake and t
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -67,6 +69,11 @@ def test_a_cancelled_job_is_tried_again_and_nothing_is_left_to_do(
     again = clone.run(*PROFILE, *QUICK, TARGET)
     assert again.status == 0
     assert "Nothing to be done" in again.output
+
+    disturbed = {pattern: clone.results(pattern) for pattern in ("scored/**/*", "metrics/**/*")}
+    shutil.rmtree(clone.folder / "results")
+    assert clone.run("snakemake", *PROFILE[3:], "--cores", "2", TARGET).status == 0
+    assert {pattern: clone.results(pattern) for pattern in disturbed} == disturbed
 
 
 def test_an_interrupted_run_cancels_its_jobs_and_goes_on(
@@ -192,5 +199,7 @@ def test_a_full_disk_loses_nothing(clone: Project, server: ModelServer, small_di
     assert run.status != 0
     assert "error: no space left for results" in run.output, run.output
     ballast.unlink()
+    status = clone.run("snakemake", *PROFILE[3:], "--", "status")
+    assert re.search(r"generate_candidates.* FAILED", status.output), status.output
     finish(clone, start(clone))
     assert_paid_once(clone, server)
