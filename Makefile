@@ -43,7 +43,7 @@ lint: setup ## check the style, the types and the rules
 	@$(IN_VENV) snakefmt --check Snakefile rules
 	@$(IN_VENV) snakemake --lint
 
-config: setup ## write config.yaml, its schema and reference from evpv_prm/config.py
+config: setup ## write config.yaml, its schema and the generated pages of docs/
 	@$(IN_VENV) python -m evpv_prm.config_docs
 
 lock: ## resolve pyproject.toml into envs/*.lock and envs/*.yaml

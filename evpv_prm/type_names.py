@@ -1,0 +1,45 @@
+"""Types in words, for the generated pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+NAMES: dict[Any, str] = {
+    int: "integer",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    Any: "anything",
+    NoneType: "null",
+}
+
+
+def type_name(annotation: Any, name: Callable[[type[BaseModel]], str] = lambda m: m.__name__) -> str:
+    """Return the JSON values that an annotation allows, in words; `name` names a model."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_name(arguments[0], name)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin is list:
+        return f"list of {_grouped(type_name(arguments[0], name))}"
+    if origin is tuple:
+        return f"[{', '.join(type_name(each, name) for each in arguments)}]"
+    if origin is dict:
+        key, value = arguments
+        by = f" by {type_name(key, name)}" if get_origin(key) is Literal else ""
+        of = "" if value is Any else f" of {_grouped(type_name(value, name))}"
+        return f"mapping{of}{by}"
+    if arguments:
+        return " or ".join(type_name(each, name) for each in arguments)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return name(annotation)
+    return NAMES[annotation]
+
+
+def _grouped(words: str) -> str:
+    return f"({words})" if " or " in words or " by " in words else words
