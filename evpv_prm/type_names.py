@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
+
+Link = Callable[[type[BaseModel]], str]
 
 NAMES: dict[Any, str] = {
     int: "integer",
@@ -18,26 +21,26 @@ NAMES: dict[Any, str] = {
 }
 
 
-def type_name(annotation: Any, name: Callable[[type[BaseModel]], str] = lambda m: m.__name__) -> str:
-    """Return the JSON values that an annotation allows, in words; `name` names a model."""
+def type_name(annotation: Any, link: Link = attrgetter("__name__")) -> str:
+    """Return the JSON values that an annotation allows, in words; `link` gives those of a model."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return type_name(arguments[0], name)
+        return type_name(arguments[0], link)
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin is list:
-        return f"list of {_grouped(type_name(arguments[0], name))}"
+        return f"list of {_grouped(type_name(arguments[0], link))}"
     if origin is tuple:
-        return f"[{', '.join(type_name(each, name) for each in arguments)}]"
+        return f"[{', '.join(type_name(each, link) for each in arguments)}]"
     if origin is dict:
         key, value = arguments
-        by = f" by {type_name(key, name)}" if get_origin(key) is Literal else ""
-        of = "" if value is Any else f" of {_grouped(type_name(value, name))}"
+        by = f" by {type_name(key, link)}" if get_origin(key) is Literal else ""
+        of = "" if value is Any else f" of {_grouped(type_name(value, link))}"
         return f"mapping{of}{by}"
     if arguments:
-        return " or ".join(type_name(each, name) for each in arguments)
+        return " or ".join(type_name(each, link) for each in arguments)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return name(annotation)
+        return link(annotation)
     return NAMES[annotation]
 
 

@@ -133,7 +133,7 @@ class Decisions(Strict):
 class Reranking(Strict):
     """The decisions on the questions of one datasource, by aggregation.
 
-    `n`, `n_scored` and `failures` are those of Best-of-N's `Summary`; so are the unscored candidates.
+    `n`, `n_scored`, `failures` and the unscored candidates are those of Best-of-N's `Summary`.
     """
 
     n: int
