@@ -23,7 +23,7 @@ from tests.real.slurm.conftest import make_clone
 
 LOCALLY = ("--cores", "2")
 ON_SLURM = ("--profile", "slurm", "--jobs", str(os.cpu_count()))
-CHECKS_S = "5"
+CHECKS_S = "8"
 """How soon Snakemake looks at the queue; jobs of the demo take seconds."""
 
 

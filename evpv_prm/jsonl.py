@@ -144,10 +144,12 @@ def read_shards(
 
 
 @contextmanager
-def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path | str, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` that takes its place when the block ends without error.
 
     A reader sees the old file or the new one, never a part; after an error nothing is left behind.
+    Unless it is `durable`, the file may be empty after a power failure; many files are then
+    written several times faster.
 
     Raises:
         UserError: the file cannot be written there, or no longer. Any OSError of the block counts
@@ -156,20 +158,21 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacement(path) as stream:
+        with _replacement(path, durable) as stream:
             yield stream
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager
-def _replacement(path: Path) -> Iterator[IO[bytes]]:
+def _replacement(path: Path, durable: bool) -> Iterator[IO[bytes]]:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb", buffering=1 << 20) as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         umask = os.umask(0)
         os.umask(umask)
         Path(name).chmod(0o666 & ~umask)  # mkstemp makes files that only their owner can read

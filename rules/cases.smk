@@ -2,6 +2,7 @@
 # Takes results/scored/POLICY/BENCHMARK/SHARD.jsonl, results/step_level/, results/ablations/ and the
 # images; gives results/cases/, of which index.html is to be opened.
 
+PICTURES = f"{CASES}/images/{{pictured}}.json"
 COLLECTIONS = [f"candidates/{policy}" for policy in CONFIG.policies]
 if CONFIG.step_level:
     COLLECTIONS.append("solutions")
@@ -17,7 +18,7 @@ rule make_pictures:
     input:
         pictured_records,
     output:
-        f"{CASES}/images/{{pictured}}.json",
+        PICTURES,
     log:
         f"{RESULTS}/logs/make_pictures/{{pictured}}.log",
     benchmark:
@@ -33,7 +34,7 @@ rule make_pictures:
             if wildcards.pictured == SOLUTIONS
             else CONFIG.benchmarks[wildcards.pictured].images
         ),
-        folder=case_folder,
+        folder=folder_above(2),
         code=code_digest("cases.images"),
     message:
         "Make the pictures of {wildcards.pictured}"
@@ -46,7 +47,7 @@ rule make_pictures:
 rule build_candidate_cases:
     input:
         scored=lambda wildcards: scored_files(wildcards.policy),
-        pictures=expand(rules.make_pictures.output, pictured=CONFIG.benchmarks),
+        pictures=expand(PICTURES, pictured=CONFIG.benchmarks),
     output:
         directory(f"{CASES}/candidates/{{policy}}"),
     log:
@@ -64,7 +65,7 @@ rule build_candidate_cases:
             for benchmark in CONFIG.benchmarks
             for file in scored_files(wildcards.policy, [benchmark])
         ],
-        folder=case_folder,
+        folder=folder_above(2),
         aggregations=CONFIG.best_of_n.aggregations,
         code=code_digest("viewer"),
     message:
@@ -88,10 +89,11 @@ rule write_case_browser:
         f"{RESULTS}/benchmarks/write_case_browser.tsv"
     conda:
         "../envs/analysis.yaml"
+    localrule: True
     resources:
         **needs(1, 10),
     params:
-        folder=case_folder,
+        folder=folder_above(1),
         collections=COLLECTIONS,
         aggregation=CONFIG.figures.aggregation,
         note=[f"--note={CONFIG.diagrams.note}"] if CONFIG.diagrams.note else [],
@@ -114,7 +116,7 @@ if CONFIG.step_level:
                 f"{RESULTS}/ablations/{{configuration}}.jsonl",
                 configuration=ABLATION_NAMES,
             ),
-            pictures=expand(rules.make_pictures.output, pictured=SOLUTIONS),
+            pictures=expand(PICTURES, pictured=SOLUTIONS),
         output:
             directory(f"{CASES}/solutions"),
         log:
@@ -126,7 +128,7 @@ if CONFIG.step_level:
         resources:
             **needs(4, 60),
         params:
-            folder=case_folder,
+            folder=folder_above(1),
             code=code_digest("viewer"),
         message:
             "Build the cases of the labelled solutions"

@@ -3,6 +3,7 @@
 
 import os
 import sys
+from pathlib import Path
 from functools import partial
 from types import SimpleNamespace
 
@@ -258,9 +259,9 @@ def validation_options(wildcards, input):
     return [f"--validation={input.validation}"] if held_out else []
 
 
-def case_folder(wildcards):
-    """The folder of the case browser, in which its commands know their way."""
-    return CASES
+def folder_above(levels):
+    """A function that gives the folder so many levels above a rule's first output."""
+    return lambda wildcards, output: str(Path(output[0]).parents[levels - 1])
 
 
 def pictured_records(wildcards):

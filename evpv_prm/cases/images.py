@@ -58,9 +58,9 @@ class PictureMaker:
             suffix = self._copied_as(image, content)
             file = f"{digest[:2]}/{digest}{suffix or '.webp'}"
             path = self.folder / file
-            if not path.exists():
+            if not path.exists() or not path.stat().st_size:  # empty: after a power failure
                 made = content if suffix else _reduced(image, self.side)
-                with atomic_write(path) as stream:
+                with atomic_write(path, durable=False) as stream:
                     stream.write(made)
             width, height = _size(path)
         return Picture(file=f"{FOLDER}/{file}", width=width, height=height)

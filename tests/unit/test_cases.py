@@ -363,6 +363,15 @@ def test_a_photograph_stands_upright(tmp_path: Path) -> None:
     ]
 
 
+def test_a_picture_that_was_lost_is_made_again(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png")
+    maker = PictureMaker(tmp_path, tmp_path / "out", 100)
+    path = tmp_path / "out" / maker("a.png")["file"].removeprefix("images/")
+    path.write_bytes(b"")
+    maker("a.png")
+    assert path.read_bytes() == (tmp_path / "a.png").read_bytes()
+
+
 def test_an_image_that_cannot_be_used_has_a_failure_for_a_picture(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
     maker = PictureMaker(tmp_path, tmp_path / "out", 100)

@@ -20,8 +20,9 @@ PARTS = ("Snakefile", "config.yaml", "envs", "evpv_prm", "profiles", "rules", "s
 """What of the repository a run needs."""
 
 PROFILE = ("snakemake", "--profile", "slurm", "--configfile", "mine.yaml")
-# Sooner than a real cluster likes it.
-QUICK = ("--slurm-init-seconds-before-status-checks", "4", "--latency-wait", "5")
+# Sooner than a real cluster likes it, and when a short job has just ended: the
+# next look comes late.
+QUICK = ("--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "5")
 
 
 @pytest.fixture(scope="session")
