@@ -87,11 +87,6 @@ def render_formats() -> str:
     return "\n".join(lines) + "\n"
 
 
-def documented() -> list[Model]:
-    """Return every class of the page, each once."""
-    return [*_with_nested(RECORDS), *_with_nested(DOCUMENTS)]
-
-
 def _with_nested(models: Mapping[Model, Any]) -> list[Model]:
     """Return the models, each followed by those in its fields that were not there before."""
     found: dict[Model, None] = {}
