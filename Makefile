@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup env-gpu env-analysis demo real-questions test lint config lock clean
+.PHONY: help setup env-gpu env-analysis demo real-questions test lint docs config lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,11 +43,15 @@ lint: setup ## check the style, the types and the rules
 	@$(IN_VENV) snakefmt --check Snakefile rules
 	@$(IN_VENV) snakemake --lint
 
-config: setup ## write config.yaml, its schema and reference from evpv_prm/config.py
+docs: setup ## build the documentation as a site that opens from disk, in site/
+	@$(IN_VENV) NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	@echo "Look at site/index.html"
+
+config: setup ## write config.yaml, its schema and the generated pages of docs/
 	@$(IN_VENV) python -m evpv_prm.config_docs
 
 lock: ## resolve pyproject.toml into envs/*.lock and envs/*.yaml
 	@$(PYTHON_OR_STOP) envs/lock.py
 
 clean: ## remove the environments, the caches and the demo's results
-	rm -rf .venv .venv-gpu .venv-analysis $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-gpu .venv-analysis $(DEMO) site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -182,7 +182,7 @@ SUITE: tuple[Ablation, ...] = (
         history=2,
     ),
 )
-"""The baseline, 27 configurations that are compared, and the control, in the order of tables."""
+"""The baseline, the configurations that are compared, and the control, in the order of tables."""
 
 NAMES = tuple(ablation.name for ablation in SUITE)
 _BY_NAME = {name: ablation for ablation in SUITE for name in (ablation.name, *ablation.aliases)}

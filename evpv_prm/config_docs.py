@@ -1,6 +1,7 @@
-"""Generate config.yaml, its JSON schema and docs/configuration.md from `evpv_prm.config`.
+"""Generate config.yaml, its JSON schema and reference, and docs/formats.md from the classes.
 
-`--check` changes nothing and fails when a file does not say what the model says.
+`evpv_prm.config` has the configuration, the record models the formats. `--check` changes nothing
+and fails when a file does not say what the classes say.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import annotated_types
 import yaml
@@ -21,7 +22,9 @@ from pydantic.fields import FieldInfo
 from evpv_prm import cli
 from evpv_prm.config import Config
 from evpv_prm.errors import UserError
+from evpv_prm.format_docs import render_formats
 from evpv_prm.jsonl import write_text
+from evpv_prm.type_names import type_name
 
 HEADER = """\
 The whole experiment: the paper's. Generated from evpv_prm/config.py; docs/configuration.md is the
@@ -145,21 +148,7 @@ def _type(field: FieldInfo) -> str:
         if get_origin(annotation) is dict:
             return "mapping of sections"
         return "section or null" if NoneType in get_args(annotation) else "section"
-    return _type_name(annotation) + _limits(field.metadata)
-
-
-def _type_name(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return " or ".join(f"`{value}`" for value in arguments)
-    if origin is list:
-        return f"list of {_type_name(arguments[0])}"
-    if origin is dict:
-        return "mapping"
-    if origin is Union or len(arguments) > 1:
-        return " or ".join(_type_name(a) for a in arguments)
-    names = {int: "integer", float: "number", str: "text", bool: "true or false"}
-    return names.get(annotation, "null")
+    return type_name(annotation) + _limits(field.metadata)
 
 
 def _limits(metadata: Sequence[Any]) -> str:
@@ -197,6 +186,7 @@ FILES = {
     Path("config.yaml"): render_yaml,
     Path("docs/config.schema.json"): render_schema,
     Path("docs/configuration.md"): render_reference,
+    Path("docs/formats.md"): render_formats,
 }
 """What is generated, relative to the repository's root."""
 
@@ -214,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not arguments.check:
             write_text(target, render())
         elif not target.is_file() or target.read_text() != render():
-            raise UserError(f"{target}: differs from evpv_prm/config.py; run `make config`")
+            raise UserError(f"{target}: differs from what the code says; run `make config`")
     return 0
 
 

@@ -51,7 +51,7 @@ class Hardware(BaseModel):
 
 
 class Provenance(BaseModel):
-    """What made a run's results; `policies` and `verifier` are as `describe_model` gives them."""
+    """What made a run's results; `policies` and `verifier` have names and identities."""
 
     model_config = ConfigDict(frozen=True)
     written: str

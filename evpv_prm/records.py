@@ -42,18 +42,23 @@ def path_or_paths(value: Any) -> Any:
 
 
 class Question(Record):
-    """One benchmark question (a line of `results/questions/BENCHMARK.jsonl`).
+    """One benchmark question."""
 
-    `image` keeps its shape in the file, one path or a list; use `images`. Paths are relative to
-    the benchmark's image root.
-    """
-
-    pid: str = Field(min_length=1)
-    question: str = Field(min_length=1)
-    answer: str
-    image: Annotated[str | list[str], BeforeValidator(path_or_paths)]
-    datasource: str = Field(min_length=1)
-    choices: list[str] | None = None
+    pid: str = Field(
+        min_length=1,
+        description="Its identity, in no other record of the file. A benchmark's own file may name "
+        "it `id` or leave it out",
+    )
+    question: str = Field(min_length=1, description="`<image 1>` marks the place of an image")
+    answer: str = Field(description="The right answer")
+    image: Annotated[str | list[str], BeforeValidator(path_or_paths)] = Field(
+        description="Relative to the benchmark's folder of images; one path or a list, as in the "
+        "benchmark's file"
+    )
+    datasource: str = Field(min_length=1, description="What metrics are computed by")
+    choices: list[str] | None = Field(
+        None, description="The options; the one that a letter as answer stands for is right, too"
+    )
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -95,30 +100,46 @@ def number_as_text(value: Any) -> Any:
 
 
 class Step(Record):
-    """One reasoning step and the visual fact that it depends on, if any."""
+    """One reasoning step."""
 
-    steptext: str
-    visualdependency: Annotated[str | None, BeforeValidator(null_if_blank)] = None
+    steptext: str = Field(description="What the step says")
+    visualdependency: Annotated[str | None, BeforeValidator(null_if_blank)] = Field(
+        None, description="The fact in the image that it depends on; null: none"
+    )
 
 
 class Evaluation(Record):
-    """The verifier's opinion of one candidate (`eval` of a response in the scored file).
+    """The verifier's opinion of one candidate. Lists of scores have one entry a step."""
 
-    Scores are lists with one entry a step: raw in {-1, 1}, final in {-1} ∪ [0, 1], None where the
-    judge failed (raw) or where the audit that the gate needs failed (final). `step_probabilities`
-    holds p of "1" at the verdict. `local_p_score` is None when the audit failed. `failures` names
-    each failed request as "STAGE:KIND", or "judge[INDEX]:KIND".
-    """
-
-    image_description: str | None
-    visual_checklist: str
-    visual_step_indices: list[int]
-    visual_checklist_evaluation: dict[str, Any] | None
-    local_p_score: float | None
-    raw_step_scores: list[int | None]
-    final_step_scores: list[float | None]
-    step_probabilities: list[float | None]
-    failures: list[str]
+    image_description: str | None = Field(
+        description="What the verifier says of the images; null if that failed"
+    )
+    visual_checklist: str = Field(
+        description='The visual facts that steps depend on, each once, as lines "- FACT"; '
+        '"(empty)" if there are none'
+    )
+    visual_step_indices: list[int] = Field(
+        description="The steps that depend on a visual fact, from 0"
+    )
+    visual_checklist_evaluation: dict[str, Any] | None = Field(
+        description="The audit: errors with severity, omissions, p; null if there was none"
+    )
+    local_p_score: float | None = Field(
+        description="Reliability p in [0, 1], 1 for an empty checklist; null if the audit failed"
+    )
+    raw_step_scores: list[int | None] = Field(
+        description="The judgements, 1 or -1; null where the judge failed"
+    )
+    final_step_scores: list[float | None] = Field(
+        description="Behind the gate, -1 or in [0, 1]; null where the judge, or the audit that the "
+        "gate needs, failed"
+    )
+    step_probabilities: list[float | None] = Field(
+        description='p of "1" at the verdict; null where it is not known'
+    )
+    failures: list[str] = Field(
+        description='Each failed request as "STAGE:KIND", or "judge[INDEX]:KIND"'
+    )
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
@@ -135,29 +156,35 @@ class Evaluation(Record):
 class Candidate(Record):
     """One answer of the policy: its steps and the final answer."""
 
-    reasoningprocess: list[Step]
-    finalanswer: Annotated[str, BeforeValidator(number_as_text)]
-    eval: Evaluation | None = None
+    reasoningprocess: list[Step] = Field(description="The steps in their order")
+    finalanswer: Annotated[str, BeforeValidator(number_as_text)] = Field(
+        description="A number is read as text"
+    )
+    eval: Evaluation | None = Field(None, description="In scored files alone")
 
 
 class FailedCandidate(Record):
-    """A candidate that could not be made: `error` is the kind of failure, `rawoutput` its text."""
+    """A candidate that could not be made."""
 
-    error: str = Field(min_length=1)
-    detail: str = ""
-    rawoutput: str = ""
+    error: str = Field(min_length=1, description="The kind of failure")
+    detail: str = Field("", description="The same for people")
+    rawoutput: str = Field("", description="What the model said, if anything")
 
 
 class CandidateRecord(Question):
     """A question with its `vlmresponse1..N`, or with `error` and none of them.
 
-    `error` (a kind such as "missing_image", with `detail`) stands on questions that were never put
-    to the policy.
+    `error` stands on questions that were never put to the policy.
     """
 
-    candidates: list[Candidate | FailedCandidate] = Field(default_factory=list, exclude=True)
-    error: str | None = None
-    detail: str | None = None
+    candidates: list[Candidate | FailedCandidate] = Field(
+        default_factory=list,
+        exclude=True,
+        title="vlmresponse1, vlmresponse2, …",
+        description="The candidates, one a field, without gaps",
+    )
+    error: str | None = Field(None, description='A kind of failure, such as "missing_image"')
+    detail: str | None = Field(None, description="The same for people")
 
     @model_validator(mode="before")
     @classmethod

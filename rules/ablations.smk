@@ -31,7 +31,7 @@ rule ask_ablations:
         suite=render_options(CONFIG.step_level.ablations),
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
-        code=code_digest("vpbench_ablation_runner", "engine.vllm", "engine.api"),
+        code=code_digest("vpbench_ablation_runner"),
     message:
         "Ask for all ablations, shard {wildcards.scatteritem}"
     shell:

@@ -24,7 +24,7 @@ rule generate_candidates:
         options=render_options(CONFIG.candidates),
         engine=lambda wildcards: engine_flags(CONFIG.policies[wildcards.policy]),
         store=f"{RESULTS}/store",
-        code=code_digest("policy_inference", "engine.vllm", "engine.api"),
+        code=code_digest("policy_inference"),
     message:
         "Sample candidates of {wildcards.policy} for {wildcards.benchmark}, shard {wildcards.scatteritem}"
     shell:

@@ -237,7 +237,7 @@ def teacher_beside(known=None):
 def teacher_code(command):
     """The digest of a command's code, with that of all that can answer it."""
     server = ["diagrams.with_teacher"] if truth() else []
-    return code_digest(command, "engine.vllm", "engine.api", *server)
+    return code_digest(command, *server)
 
 
 def file_options(output):

@@ -26,7 +26,7 @@ rule corrupt_constraints:
         corruption=render_options(CONFIG.step_level.corruption),
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
-        code=code_digest("constraint_corruption_ablation", "engine.vllm", "engine.api"),
+        code=code_digest("constraint_corruption_ablation"),
     message:
         "Judge the steps of labelled solutions with corrupted captions, shard {wildcards.scatteritem}"
     shell:

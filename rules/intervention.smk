@@ -61,7 +61,7 @@ rule answer_under_intervention:
         options=render_options(CONFIG.intervention.solving),
         engine=lambda wildcards: engine_flags(CONFIG.policies[wildcards.policy]),
         store=f"{RESULTS}/store",
-        code=code_digest("perception_intervention", "engine.vllm", "engine.api"),
+        code=code_digest("perception_intervention"),
     message:
         "Have {wildcards.policy} answer {wildcards.benchmark} under each condition"
     shell:
@@ -91,7 +91,7 @@ rule judge_intervention:
         options=render_options(CONFIG.intervention.judging),
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
-        code=code_digest("perception_intervention", "engine.vllm", "engine.api"),
+        code=code_digest("perception_intervention"),
     message:
         "Judge the steps of {wildcards.policy} for {wildcards.benchmark} under each condition"
     shell:

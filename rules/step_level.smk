@@ -57,7 +57,7 @@ rule verify_steps:
         }[wildcards.mode],
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
-        code=code_digest("step_verifier", "engine.vllm", "engine.api"),
+        code=code_digest("step_verifier"),
     message:
         "Judge the steps of labelled solutions ({wildcards.mode}), shard {wildcards.scatteritem}"
     shell:

@@ -26,7 +26,7 @@ rule score_candidates:
         options=render_options(CONFIG.scoring),
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
-        code=code_digest("evpv_prm_inference", "engine.vllm", "engine.api"),
+        code=code_digest("evpv_prm_inference"),
     message:
         "Score the candidates of {wildcards.policy} for {wildcards.benchmark}, shard {wildcards.scatteritem}"
     shell:

@@ -17,7 +17,7 @@ JudgeView: TypeAlias = Literal["with_image", "without_image"]
 class JudgedPass(Record):
     """The judgements of a solution's steps by a judge that was shown `vision_json`.
 
-    All are as in `JudgedRecord`; `vision_json` is None where there was no caption to show.
+    The lists are as in `JudgedRecord`; `vision_json` is None where there was no caption to show.
     """
 
     vision_json: Caption | None

@@ -25,10 +25,12 @@ StepLabel = Literal[1, 0, -1]
 
 
 class LabelledSteps(Record):
-    """A policy's steps and one label a step, which is never written to."""
+    """A policy's steps and their labels, which are never written to."""
 
-    steps: list[str]
-    process_correctness: list[StepLabel]
+    steps: list[str] = Field(description="The texts")
+    process_correctness: list[StepLabel] = Field(
+        description="One label a step: 1 right, 0 neutral, -1 wrong"
+    )
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
@@ -39,14 +41,19 @@ class LabelledSteps(Record):
 
 
 class StepRecord(Record):
-    """One labelled solution. `pid` is unique in its file; image paths are relative to a root."""
+    """One labelled solution."""
 
-    pid: str = Field(min_length=1)
-    image: Annotated[str | list[str], BeforeValidator(path_or_paths)]
-    question: str = Field(min_length=1)
-    response: LabelledSteps
-    policy_model: str = Field(min_length=1)
-    data_source: str = Field(min_length=1)
+    pid: str = Field(
+        min_length=1,
+        description="Its identity, in no other record of the file; VisualProcessBench has none",
+    )
+    image: Annotated[str | list[str], BeforeValidator(path_or_paths)] = Field(
+        description="Relative to a folder of images; one path or a list"
+    )
+    question: str = Field(min_length=1, description="`<image>` marks the place of an image")
+    response: LabelledSteps = Field(description="The solution")
+    policy_model: str = Field(min_length=1, description="Who wrote it")
+    data_source: str = Field(min_length=1, description="What metrics are computed by")
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -72,7 +79,7 @@ class JudgedRecord(StepRecord):
     `structured_vision` is the caption that the judge was shown, None if there was none.
 
     The fields from `visual_dependencies` on are those of a gated record: the visual fact behind
-    each step, and the rest as in `records.Evaluation`. Its `failures` can also hold
+    each step, and the rest as in `Evaluation`. Its `failures` can also hold
     "premises:KIND" and "audit:KIND", which concern the gate alone.
     """
 

@@ -49,7 +49,8 @@ class Summary(Strict):
     `n` counts all questions, `n_scored` those in the rates: all but the ones that were never put to
     the policy. `failures` counts questions, candidates and verifier requests as "STAGE:KIND".
     Gains are taken at k = N: over a random choice (which is Pass@1), over the majority vote, and
-    of the gated scores over the raw ones.
+    of the gated scores over the raw ones. Rates are by k, "1" … "N"; None where no question could
+    be counted.
     """
 
     n: int

@@ -133,7 +133,7 @@ class Decisions(Strict):
 class Reranking(Strict):
     """The decisions on the questions of one datasource, by aggregation.
 
-    `n`, `n_scored` and `failures` are those of `bon_file.Summary`; so are the unscored candidates.
+    `n`, `n_scored`, `failures` and the unscored candidates are those of Best-of-N's `Summary`.
     """
 
     n: int
@@ -144,7 +144,7 @@ class Reranking(Strict):
 
 
 class PolicyGate(Strict):
-    """The gate on the candidates of one policy; `datasources` as in `bon_file.BonMetrics`."""
+    """The gate on the candidates of one policy; `datasources` as in `BonMetrics`."""
 
     num_candidates: int
     distribution: Distribution

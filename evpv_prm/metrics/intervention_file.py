@@ -31,7 +31,7 @@ class ConditionSummary(Strict):
     `n_asked` questions were put to the solver and `n_answered` got an answer; `n_scored` of these
     have a verdict on each of their steps, `n_steps` in all. `failures` counts the conditions that
     could not be had and the requests that failed, as "STAGE:KIND". `differences` are those to
-    `BASELINE`, over the questions that have both; the baseline has none.
+    the baseline, `cond1`, over the questions that have both; the baseline itself has none.
     """
 
     n_asked: int

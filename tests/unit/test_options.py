@@ -199,7 +199,7 @@ def test_a_text_that_cannot_be_null_may_be_the_word() -> None:
         (Scoring, "--judge-max-tokens=-1", "greater than or equal to 1"),
         (Scoring, "--history-steps=1.5", "integer"),
         (BestOfN, "--aggregations=mean", "'correctness_rate'"),
-        (Model, "--backend=grpc", "'vllm' or 'api'"),
+        (Model, "--backend=grpc", "'vllm'"),
         (Model, "--vllm-max-num-batched-tokens=8", "greater than or equal to 16"),
         (Model, "--vllm-mm-processor-kwargs={", "JSON object"),
         (Model, "--vllm-mm-processor-kwargs=[1]", "dictionary"),
