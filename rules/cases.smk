@@ -87,9 +87,9 @@ rule write_case_browser:
         f"{RESULTS}/logs/write_case_browser.log",
     benchmark:
         f"{RESULTS}/benchmarks/write_case_browser.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    localrule: True
     resources:
         **needs(1, 10),
     params:
