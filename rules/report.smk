@@ -76,6 +76,11 @@ use rule plot_bon_curves as plot_bon_gain with:
         "Plot what Best-of-N adds"
 
 
+# `use rule` does not take this over.
+localrules:
+    plot_bon_gain,
+
+
 rule write_provenance:
     input:
         metrics=rules.tabulate_best_of_n.input,
