@@ -25,7 +25,7 @@ rule use:
         "{job}.txt",
     threads: 4
     resources:
-        **resources(Site(), 1, 10, GPUS),
+        **resources(Site(), 1, 10, 2),
     shell:
         "echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES >> running-{wildcards.job};"
         " until [ $(ls running-* | wc -l) = 2 ]; do sleep 0.1; done;"
@@ -33,12 +33,9 @@ rule use:
 """
 
 
-@pytest.mark.parametrize("gpus", [1, 2])
-def test_every_job_starts_once_and_has_devices_of_its_own(
-    gpus: int, slurm: None, tmp_path: Path
-) -> None:
+def test_every_job_starts_once_and_has_devices_of_its_own(slurm: None, tmp_path: Path) -> None:
     make_clone(tmp_path)
-    (tmp_path / "gpus.smk").write_text(SNAKEFILE.replace("GPUS", str(gpus)))
+    (tmp_path / "gpus.smk").write_text(SNAKEFILE)
     words = (sys.executable, "-m", "snakemake", "--profile", "slurm", "--snakefile", "gpus.smk")
     run = Project(tmp_path).run(*words, *QUICK)
     assert run.status == 0, run.output
@@ -46,6 +43,6 @@ def test_every_job_starts_once_and_has_devices_of_its_own(
     for job in "ab":
         (line,) = (tmp_path / f"{job}.txt").read_text().splitlines()
         node, devices = line.split()
-        assert len(devices.split(",")) == gpus
+        assert len(devices.split(",")) == 2
         used += [(node, device) for device in devices.split(",")]
-    assert len(set(used)) == 2 * gpus
+    assert len(set(used)) == 4

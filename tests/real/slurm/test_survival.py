@@ -6,7 +6,6 @@ The models answer over HTTP, so that a job takes seconds; SLURM, Snakemake and t
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -29,22 +28,24 @@ from tests.real.slurm.conftest import (
     wait_until,
 )
 from tests.workflow.model import ModelServer
+from tests.workflow.project import CANDIDATES as CANDIDATE_COUNT
 from tests.workflow.project import CONCURRENCY, Project
 
 pytestmark = pytest.mark.real
 
-TARGET = "best_of_n"
+CANDIDATES = "results/candidates/policy-a/Letters/1-of-1.jsonl"
+"""What one job makes that asks a model often enough to be struck."""
 
 
-def start(clone: Project, *options: str) -> subprocess.Popen[str]:
-    return clone.start(*PROFILE, *QUICK, TARGET, *options)
+def start(clone: Project, *options: str, target: str = CANDIDATES) -> subprocess.Popen[str]:
+    return clone.start(*PROFILE, *QUICK, target, *options)
 
 
 def finish(clone: Project, process: subprocess.Popen[str]) -> str:
     """Wait for a run that must succeed; return what it said."""
     output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
-    assert clone.results("metrics/best_of_n/*.json")
+    assert (clone.folder / CANDIDATES).exists()
     return output
 
 
@@ -58,21 +59,22 @@ def assert_paid_once(clone: Project, server: ModelServer, strikes: int = 1) -> N
 def test_a_cancelled_job_is_tried_again_and_nothing_is_left_to_do(
     clone: Project, server: ModelServer
 ) -> None:
-    started, strike = now(), Strike(server, 10)
-    process = start(clone)
+    # The questions have been answered by then, and their candidates are being scored.
+    started, strike = now(), Strike(server, 4 * CANDIDATE_COUNT + 6)
+    process = start(clone, target="best_of_n")
     strike.wait(process)
     subprocess.run(["scancel", *jobs("R")], check=True)
     wait_until("cancelled", lambda: ended(started)["CANCELLED"])
     strike.end()
     finish(clone, process)
     assert_paid_once(clone, server)
-    again = clone.run(*PROFILE, *QUICK, TARGET)
+    again = clone.run(*PROFILE, *QUICK, "best_of_n")
     assert again.status == 0
     assert "Nothing to be done" in again.output
 
     disturbed = {pattern: clone.results(pattern) for pattern in ("scored/**/*", "metrics/**/*")}
     shutil.rmtree(clone.folder / "results")
-    assert clone.run("snakemake", *PROFILE[3:], "--cores", "2", TARGET).status == 0
+    assert clone.run("snakemake", *PROFILE[3:], "--cores", "2", "best_of_n").status == 0
     assert {pattern: clone.results(pattern) for pattern in disturbed} == disturbed
 
 
@@ -82,7 +84,7 @@ def test_an_interrupted_run_cancels_its_jobs_and_goes_on(
     strike = Strike(server, 10)
     process = start(clone)
     strike.wait(process)
-    second = clone.run(*PROFILE, *QUICK, TARGET)
+    second = clone.run(*PROFILE, *QUICK, CANDIDATES)
     assert second.status != 0
     assert "locked" in second.output
     assert jobs("R"), "the second run has ended the first one's jobs"
@@ -168,7 +170,7 @@ def test_what_cannot_be_submitted_is_said_and_goes_on_later(
     clone: Project, server: ModelServer
 ) -> None:
     with cluster.without_controller():
-        run = clone.run(*PROFILE, *QUICK, "--retries", "0", TARGET)
+        run = clone.run(*PROFILE, *QUICK, "--retries", "0", CANDIDATES)
     assert run.status != 0
     assert "submission failed" in run.output
     finish(clone, start(clone))
@@ -195,11 +197,11 @@ def test_a_full_disk_loses_nothing(clone: Project, server: ModelServer, small_di
                     stream.write(b"\0" * 1024)
 
     server.before_answer = fill
-    run = clone.run(*PROFILE, *QUICK, "--retries", "0", TARGET)
+    run = clone.run(*PROFILE, *QUICK, "--retries", "0", CANDIDATES)
     assert run.status != 0
     assert "error: no space left for results" in run.output, run.output
     ballast.unlink()
     status = clone.run("snakemake", *PROFILE[3:], "--", "status")
-    assert re.search(r"generate_candidates.* FAILED", status.output), status.output
+    assert "results/logs/generate_candidates/policy-a/Letters/1-of-1.log" in status.output
     finish(clone, start(clone))
     assert_paid_once(clone, server)
