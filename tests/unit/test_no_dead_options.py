@@ -89,7 +89,8 @@ def vllm_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     )
     monkeypatch.setitem(sys.modules, "vllm", vllm)
     monkeypatch.setitem(sys.modules, "torch", torch)
-    environment = dict(os.environ)
+    # What a test with a real engine has left.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("VLLM_")}
 
     def settings(**fields: Any) -> dict[str, Any]:
         started.clear()
