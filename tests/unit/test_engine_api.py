@@ -342,15 +342,16 @@ def test_lasting_troubles_fail_the_request_after_the_last_attempt(
         lambda call, _: completion() if call.prompt == "fine" else action,
         *(request("fine"), request("bad")),
         waits=waits,
-        timeout_s=0.2,
+        timeout_s=1,
         concurrency=1,
     )
     assert isinstance(first, Reply)
     assert isinstance(failure, Failure)
     assert failure.kind == kind
     assert detail in failure.detail
-    assert len(calls) == 1 + 3
-    assert len(waits) == 2
+    # On a busy machine the one that is fine may time out, too, and be asked again.
+    assert sum(call.prompt == "bad" for call in calls) == 3
+    assert len(waits) == len(calls) - 2
 
 
 def test_silence_within_a_body_is_a_timeout_too() -> None:

@@ -61,7 +61,7 @@ SchedulerParameters=bf_interval=2,sched_interval=2,batch_sched_delay=0
 MpiDefault=none
 GresTypes=gpu
 ReturnToService=2
-SlurmdTimeout=20
+SlurmdTimeout=300
 KillWait=5
 MinJobAge=300
 JobAcctGatherType=jobacct_gather/linux
@@ -186,7 +186,11 @@ def start_node(name: str) -> None:
 
 
 def lose_node(name: str) -> None:
-    """Kill one node's daemons and all that they started, as a power cut does: nobody reports it."""
+    """Kill one node's daemons and all that they started, as a power cut does: nobody reports it.
+
+    The controller is told at once what it would notice after SlurmdTimeout, which is long: a busy
+    machine must not look like a lost node.
+    """
     jobs = _output("squeue", "-h", "-w", name, "-o", "%A").split()
     _stop(f"slurmd-{name}", signal.SIGKILL)
     for process in psutil.process_iter():
@@ -195,6 +199,7 @@ def lose_node(name: str) -> None:
             if title.startswith("slurmstepd: ") and any(f"[{job}." in title for job in jobs):
                 process.kill()
     _sweep(f"SLURMD_NODENAME={name}")
+    _output("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=lost")
 
 
 def missing() -> str | None:
@@ -357,7 +362,7 @@ def _output(*command: str) -> str:
     return done.stdout
 
 
-def _wait(what: str, is_there: Callable[[], bool], seconds: float = 30) -> None:
+def _wait(what: str, is_there: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not is_there():
         if time.monotonic() > end:
