@@ -1,10 +1,10 @@
-"""Judge labelled solutions in one configuration of the ablation suite, or ask for all at once.
+"""Judge labelled solutions in configurations of the ablation suite, or ask for all at once.
 
 With --configuration, writes each record with the verifier's judgements in that configuration, as
-step_verifier does, and its name and settings. With --ask-all, asks for the captions of all
-configurations, then for all their judgements, in one engine start, and writes how many requests
-each has, how many of them differ, and how many were paid; every later --configuration --stored-only
-finds its replies in the store.
+step_verifier does, and its name and settings; with --all, a file NAME.jsonl for each of them into a
+folder. With --ask-all, asks for the captions of all configurations, then for all their judgements,
+in one engine start, and writes how many requests each has, how many of them differ, and how many
+were paid; a later --all --stored-only finds the replies in the store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tabulate import tabulate
 
 from evpv_prm import cli
 from evpv_prm.ablation_requests import cases, has_failed, judge_cases
-from evpv_prm.ablations import SUITE, find
+from evpv_prm.ablations import SUITE, Ablation, find
 from evpv_prm.config_step_level import AblationSuite, StepJudging
 from evpv_prm.data.ablated_records import AblatedRecord
 from evpv_prm.data.step_records import read_step_records
@@ -67,7 +67,12 @@ class _PrintSuite(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
     arguments = _parser().parse_args(argv)
-    ablations = SUITE if arguments.ask_all else (find(arguments.configuration),)
+    # Judged one after the other, they take the memory of one.
+    batches: Sequence[Sequence[Ablation]] = [(ablation,) for ablation in SUITE]
+    if arguments.ask_all:
+        batches = [SUITE]
+    elif arguments.configuration:
+        batches = [(find(arguments.configuration),)]
     judging = read_options(arguments, StepJudging)
     suite = read_options(arguments, AblationSuite)
     seeds = range(arguments.seed, arguments.seed + suite.repetitions)
@@ -77,16 +82,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         for file in arguments.benchmark
         for solution in load_solutions(read_step_records(file), arguments.images)
     ]
+    asked: dict[str, Asked] = {}
+    statuses: list[int] = []
     with open_engine(arguments) as engine:
-        records, asked = judge_cases(cases(solutions, ablations, seeds), engine, judging)
+        for batch in batches:
+            records, counts = judge_cases(cases(solutions, batch, seeds), engine, judging)
+            asked |= counts
+            statuses.append(_check_failures(records, arguments.max_failures))
+            if statuses[-1] == 0 and not arguments.ask_all:
+                file = f"{batch[0].name}.jsonl" if arguments.all else ""
+                write_rows(arguments.output / file, (record.to_row() for record in records))
     report = requests_report(engine.statistics, asked)
     print(requests_table(report))
-    status = _check_failures(records, arguments.max_failures)
-    if status == 0 and arguments.ask_all:
+    if not any(statuses) and arguments.ask_all:
         write_json(arguments.output, report.model_dump(mode="json"))
-    elif status == 0:
-        write_rows(arguments.output, (record.to_row() for record in records))
-    return status
+    return max(statuses)
 
 
 def _check_failures(records: Iterable[AblatedRecord], allowed: float) -> int:
@@ -107,9 +117,13 @@ def _parser() -> argparse.ArgumentParser:
         help="JSONL files of labelled solutions, in the order of the output",
     )  # fmt: skip
     parser.add_argument("--images", type=Path, required=True, help="folder of the images")
-    parser.add_argument("--output", type=Path, required=True, help="file to write: JSONL, or JSON")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="PATH",
+        help="what to write: a JSONL file, with --all a folder of them, with --ask-all a JSON file",
+    )  # fmt: skip
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--configuration", metavar="NAME", help="the configuration to judge in")
+    what.add_argument("--all", action="store_true", help="judge in all, one after the other")
     what.add_argument("--ask-all", action="store_true", help="ask for all configurations")
     what.add_argument("--list", action=_PrintSuite, nargs=0, help="print the suite and exit")
     add_options(parser, AblationSuite)

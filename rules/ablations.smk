@@ -3,12 +3,8 @@
 # results/ablations/CONFIGURATION.jsonl, their metrics, a table and a figure.
 
 
-wildcard_constraints:
-    configuration="|".join(map(re.escape, ABLATION_NAMES)),
-
-
 # All configurations are asked together, so that a shard starts the model once; what they say is
-# then read from the store, one job a configuration.
+# then read from the store in one job, which takes seconds a configuration.
 rule ask_ablations:
     input:
         solutions=f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl",
@@ -40,22 +36,26 @@ rule ask_ablations:
         " {params.options:q} {params.suite:q} {params.engine:q} > {log:q} 2>&1"
 
 
-rule run_ablation:
+rule run_ablations:
     input:
         solutions=gather.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl"),
         requests=gather.shards(f"{RESULTS}/ablations/requests/{{scatteritem}}.json"),
         model=model_files(CONFIG, CONFIG.verifier),
     output:
-        f"{RESULTS}/ablations/{{configuration}}.jsonl",
+        expand(
+            f"{RESULTS}/ablations/{{configuration}}.jsonl",
+            configuration=ABLATION_NAMES,
+        ),
     log:
-        f"{RESULTS}/logs/run_ablation/{{configuration}}.log",
+        f"{RESULTS}/logs/run_ablations.log",
     benchmark:
-        f"{RESULTS}/benchmarks/run_ablation/{{configuration}}.tsv"
+        f"{RESULTS}/benchmarks/run_ablations.tsv"
     conda:
         "../envs/analysis.yaml"
     resources:
-        **needs(8, 60),
+        **needs(8, 240),
     params:
+        folder=f"{RESULTS}/ablations",
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
         suite=render_options(CONFIG.step_level.ablations),
@@ -63,21 +63,18 @@ rule run_ablation:
         store=f"{RESULTS}/store",
         code=code_digest("vpbench_ablation_runner"),
     message:
-        "Judge labelled solutions in configuration {wildcards.configuration}"
+        "Judge labelled solutions in all configurations"
     shell:
-        "python -m evpv_prm.vpbench_ablation_runner --configuration {wildcards.configuration}"
-        " --stored-only --benchmark {input.solutions:q} --images {params.images:q}"
-        " --output {output:q} --store {params.store:q}"
+        "python -m evpv_prm.vpbench_ablation_runner --all --stored-only"
+        " --benchmark {input.solutions:q} --images {params.images:q}"
+        " --output {params.folder:q} --store {params.store:q}"
         " {params.options:q} {params.suite:q} {params.engine:q} > {log:q} 2>&1"
 
 
 rule summarise_ablations:
     input:
-        predictions=expand(
-            f"{RESULTS}/ablations/{{configuration}}.jsonl",
-            configuration=ABLATION_NAMES,
-        ),
-        requests=rules.run_ablation.input.requests,
+        predictions=rules.run_ablations.output,
+        requests=rules.run_ablations.input.requests,
     output:
         f"{RESULTS}/metrics/ablations.json",
     log:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evpv_prm.ablations import SUITE
 from evpv_prm.config import Config, Model
 from evpv_prm.plan.sizes import Count, Sizes
 from evpv_prm.plan.tables import ANY_MODEL
@@ -110,9 +111,13 @@ def _corrupted(_wildcards: Wildcards, config: Config, sizes: Sizes) -> Count:
     return sizes.steps * len(config.step_level.corruption.ratios)
 
 
-def _ablated(_wildcards: Wildcards, config: Config, sizes: Sizes) -> Count:
+def _asked_by_ablations(_wildcards: Wildcards, config: Config, sizes: Sizes) -> Count:
     assert config.step_level is not None
     return sizes.steps * config.step_level.ablations.repetitions
+
+
+def _ablated(wildcards: Wildcards, config: Config, sizes: Sizes) -> Count:
+    return _asked_by_ablations(wildcards, config, sizes) * len(SUITE)
 
 
 def _of(size: Callable[[Sizes, Config], Count]) -> Callable[[Wildcards, Config, Sizes], Count]:
@@ -161,8 +166,8 @@ RULES: Mapping[str, Work] = {
     "score_candidates": Work("candidate", _candidates, _verifier, asks=True),
     "verify_steps": Work("step", _STEPS, _verifier, asks=True),
     "corrupt_constraints": Work("step and ratio", _corrupted, _verifier, asks=True),
-    "ask_ablations": Work("step", _ablated, _verifier, asks=True),
-    "run_ablation": Work("step", _ablated),
+    "ask_ablations": Work("step", _asked_by_ablations, _verifier, asks=True),
+    "run_ablations": Work("step", _ablated),
     "describe_for_intervention": Work("question", _intervened, _teacher, asks=True),
     "answer_under_intervention": Work("question", _intervened, _policy, asks=True),
     "judge_intervention": Work("question", _intervened, _verifier, asks=True),

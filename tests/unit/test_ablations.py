@@ -412,14 +412,14 @@ def test_asking_for_all_once_serves_every_configuration(run: Runs, tmp_path: Pat
     assert counts["history_last8"]["paid"] == 3
     assert counts["parse_fail_random"]["paid"] == 0
 
+    assert run(None, "--all", output="all") == 0
     for name in NAMES:
-        assert run(None, "--configuration", name, output=name) == 0
-        rows = rows_of(tmp_path / name)
+        rows = rows_of(tmp_path / "all" / f"{name}.jsonl")
         assert [row["pid"] for row in rows] == ["p", "q"]
         assert {row["ablation_name"] for row in rows} == {name}
     alone = ScriptedEngine(answer)
     assert run(alone, "--configuration", "history_last2", "--store", str(tmp_path / "own")) == 0
-    assert rows_of(tmp_path / "out") == rows_of(tmp_path / "history_last2")
+    assert rows_of(tmp_path / "out") == rows_of(tmp_path / "all" / "history_last2.jsonl")
 
 
 def test_captions_come_first_and_each_wave_is_one_call(run: Runs) -> None:

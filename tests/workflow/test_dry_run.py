@@ -52,7 +52,7 @@ STEP_LEVEL = {
 }
 ABLATIONS = {
     "ask_ablations": 8,
-    "run_ablation": 29,
+    "run_ablations": 1,
     "summarise_ablations": 1,
     "tabulate_ablations": 1,
     "plot_ablations": 1,
