@@ -17,7 +17,7 @@ import pytest
 pytestmark = pytest.mark.real
 
 CONCURRENCY = 4
-KILLS = 3
+KILLS = 2
 
 
 def start(module: str, *options: str) -> subprocess.Popen[bytes]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 from PIL import Image, ImageDraw
@@ -39,6 +39,8 @@ TARGETS = (
 )
 CANDIDATES = 3
 CONCURRENCY = 4
+IN_FLIGHT = 2 * CONCURRENCY
+"""What a kill may lose: requests without a reply, and replies on their way to the disk."""
 
 
 def engine_flags(base_url: str) -> list[str]:
@@ -200,14 +202,14 @@ class Project:
         rows[line] |= fields
         write_rows(path, rows)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, output: BinaryIO | int = subprocess.PIPE) -> subprocess.Popen[str]:
         """Start a program here, in a process group of its own."""
         return subprocess.Popen(
             words,
             cwd=self.folder,
             env=environment(self.repository),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,

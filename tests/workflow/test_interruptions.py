@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from tests.workflow.model import ModelServer, digest
-from tests.workflow.project import BENCHMARKS, CONCURRENCY, Project, Run, arguments_of, engine_flags
+from tests.workflow.project import BENCHMARKS, IN_FLIGHT, Project, Run, arguments_of, engine_flags
 
 Words = Callable[[Project], list[str]]
 
@@ -108,7 +108,7 @@ def test_ten_kills_lose_only_what_is_in_flight(
     keys = project.stored_keys()
     assert len(keys) == len(set(keys)) == needed, "no stored reply is asked for again"
     assert len({digest(call) for call in server.calls}) == needed
-    assert needed < len(server.calls) <= needed + kills * CONCURRENCY
+    assert needed < len(server.calls) <= needed + kills * IN_FLIGHT
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -123,7 +123,7 @@ def test_a_stopped_run_says_how_to_go_on_and_does(
     assert "Traceback" not in run.output
     assert leftovers(project) == []
     lost = len(server.calls) - len(project.stored_keys())
-    assert lost <= CONCURRENCY
+    assert lost <= IN_FLIGHT
 
     assert project.run(*command).status == 0
     assert len({digest(call) for call in server.calls}) == len(server.calls) - lost
@@ -152,4 +152,4 @@ def test_snakemake_goes_on_after_a_kill(server: ModelServer, tmp_path: Path) -> 
     assert project.results("scored/**/*") == undisturbed.results("scored/**/*")
     keys = project.stored_keys()
     assert len(keys) == len(set(keys)) == needed
-    assert needed - before < len(server.calls) <= needed - before + CONCURRENCY
+    assert needed - before < len(server.calls) <= needed - before + IN_FLIGHT

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from tests.real.demo import write_experiment
 from tests.real.slurm import cluster
 from tests.workflow.model import ModelServer
-from tests.workflow.project import REPOSITORY, Project
+from tests.workflow.project import IN_FLIGHT, REPOSITORY, Project
 
 PARTS = ("Snakefile", "config.yaml", "envs", "evpv_prm", "profiles", "rules", "scripts", "slurm")
 """What of the repository a run needs."""
@@ -23,14 +28,18 @@ PROFILE = ("snakemake", "--profile", "slurm", "--configfile", "mine.yaml")
 # Sooner than a real cluster likes it, and when a short job has just ended: the
 # next look comes late.
 QUICK = ("--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "5")
+ON_SLURM = ("--profile", "slurm", *QUICK)
+LOCALLY = ("--cores", "2")
+CANDIDATES = "results/candidates/policy-a/Letters/1-of-1.jsonl"
+"""What one job makes that asks a model often enough to be struck."""
 
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[None]:
-    """Two nodes with two GPUs each."""
+    """Two nodes with four GPUs each."""
     if reason := cluster.missing():
         pytest.skip(f"no SLURM: {reason}")
-    with cluster.running(cluster.Shape(nodes=2, gpus=2)):
+    with cluster.running(cluster.Shape(nodes=2, gpus=4)):
         yield
 
 
@@ -38,6 +47,46 @@ def slurm() -> Iterator[None]:
 def server() -> Iterator[ModelServer]:
     with ModelServer() as running:
         yield running
+
+
+@dataclass
+class RunningDemo:
+    """The demo on few questions, in a folder like a fresh clone."""
+
+    project: Project
+    values: dict[str, Any]
+    profile: tuple[str, ...]
+    process: subprocess.Popen[str]
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def running_demo(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningDemo]:
+    with_slurm = cluster.missing() is None
+    if with_slurm:
+        request.getfixturevalue("slurm")
+    folder = tmp_path_factory.mktemp("demo")
+    make_clone(folder)
+    values = write_experiment(folder)
+    project = Project(folder, folder)
+    profile = ON_SLURM if with_slurm else LOCALLY
+    # No more at a time than this machine really has cores for.
+    words = (*profile, *(("--jobs", "3") if with_slurm else ()), "--configfile", "experiment.yaml")
+    log = folder / "snakemake.txt"
+    with log.open("wb") as stream:
+        process = project.start("snakemake", *words, output=stream)
+    yield RunningDemo(project, values, profile, process, log)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _start_demo_first(request: pytest.FixtureRequest) -> None:
+    if any(item.path.name == "test_demo.py" for item in request.session.items):
+        request.getfixturevalue("running_demo")
 
 
 def make_clone(folder: Path) -> None:
@@ -94,19 +143,42 @@ def output_of(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-def jobs(*states: str) -> list[str]:
-    """The numbers of this user's jobs in the queue, of all states unless some are named."""
-    return output_of(
-        "squeue", "-h", "-o", "%A", *(["-t", ",".join(states)] if states else [])
-    ).split()
+def jobs(folder: Path, *states: str) -> list[str]:
+    """The numbers of a folder's jobs in the queue, of all states unless some are named."""
+    wanted = ("-t", ",".join(states)) if states else ()
+    lines = output_of("squeue", "-h", "-o", "%A|%Z", *wanted).splitlines()
+    return [
+        job for job, _, where in (line.partition("|") for line in lines) if where == str(folder)
+    ]
 
 
-def ended(since: str) -> Counter[str]:
-    """The jobs submitted since a time, by state; one that was requeued counts at each end."""
-    lines = output_of("sacct", "-n", "-X", "-P", "-D", "-o", "State", "-S", since).splitlines()
-    return Counter(line.split()[0] for line in lines)
+def submitted(folder: Path, field: str) -> list[str]:
+    """A field of sacct for all jobs of a folder; one that was requeued counts at each end."""
+    # The day begins in time for every job of a test, and a job of another day is none of its.
+    lines = output_of("sacct", "-n", "-X", "-P", "-D", "-S", "now-1day", "-o", f"WorkDir,{field}")
+    pairs = (line.split("|", 1) for line in lines.splitlines())
+    return [value for where, value in pairs if where == str(folder)]
 
 
-def now() -> str:
-    time.sleep(1.1)  # sacct counts in seconds
-    return time.strftime("%Y-%m-%dT%H:%M:%S")
+def ended(folder: Path) -> Counter[str]:
+    """A folder's jobs by state; one that was requeued counts at each end."""
+    return Counter(state.split()[0] for state in submitted(folder, "State"))
+
+
+def start(clone: Project, *options: str, target: str = CANDIDATES) -> subprocess.Popen[str]:
+    return clone.start(*PROFILE, *QUICK, target, *options)
+
+
+def finish(clone: Project, process: subprocess.Popen[str]) -> str:
+    """Wait for a run that must succeed; return what it said."""
+    output, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, output
+    assert (clone.folder / CANDIDATES).exists()
+    return output
+
+
+def assert_paid_once(clone: Project, server: ModelServer, strikes: int = 1) -> None:
+    """No stored reply was asked for again; what was in flight at a strike is lost."""
+    keys = clone.stored_keys()
+    assert len(keys) == len(set(keys)) > 0
+    assert len(keys) <= len(server.calls) <= len(keys) + strikes * IN_FLIGHT

@@ -1,35 +1,172 @@
-"""The demo's whole DAG as jobs of a real SLURM, with real vLLM and ms-swift."""
+"""The demo end to end with real vLLM and ms-swift, as jobs of a real SLURM; and partial reruns.
+
+It runs beside the tests of SLURM, which wait more than they work. Where there can be no SLURM,
+Snakemake runs the jobs itself.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from tests.real.demo import check_results, write_experiment
-from tests.real.slurm.conftest import QUICK, ended, make_clone, now
+from evpv_prm.jsonl import read_rows, write_rows
+from tests.real.demo import check_results
+from tests.real.slurm.conftest import LOCALLY, ON_SLURM, RunningDemo, ended
 from tests.workflow.project import Project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
 
+RESULTS = "results/demo"
 
-def test_the_demo_runs_to_its_tables_and_figures(slurm: None, tmp_path: Path) -> None:
-    make_clone(tmp_path)
-    experiment = write_experiment(tmp_path)
-    project = Project(tmp_path, tmp_path)
-    words = ("snakemake", "--profile", "slurm", "--configfile", "experiment.yaml", *QUICK)
-    started = now()
-    # No more at a time than this machine really has cores for.
-    process = project.start(*words, "--jobs", "3")
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    check_results(tmp_path, experiment)
-    assert set(ended(started)) == {"COMPLETED"}
+
+@dataclass
+class Demo:
+    """A finished run in a folder like a fresh clone."""
+
+    project: Project
+    values: dict[str, Any]
+    profile: tuple[str, ...]
+    states: set[str]
+    """States in which SLURM's jobs ended; empty without SLURM."""
+
+    @property
+    def folder(self) -> Path:
+        return self.project.folder
+
+    def planned(self, *targets: str) -> set[str]:
+        """The rules that would run now."""
+        words = ("--configfile", "experiment.yaml", "--dry-run", "--", *targets)
+        run = self.project.run("snakemake", *LOCALLY, *words)
+        assert run.status == 0, run.output
+        return set(run.planned)
+
+    @contextmanager
+    def changed(self, section: str, **fields: Any) -> Iterator[None]:
+        """Change values of the experiment for a while."""
+        values = self.values | {section: self.values.get(section, {}) | fields}
+        self._write(values)
+        yield
+        self._write(self.values)
+
+    def _write(self, values: dict[str, Any]) -> None:
+        (self.folder / "experiment.yaml").write_text(yaml.safe_dump(values))
+
+    def json(self, path: str) -> dict[str, Any]:
+        return dict(json.loads((self.folder / RESULTS / path).read_text()))
+
+    def calls(self) -> Counter[str]:
+        """Stored replies by their key."""
+        segments = self.folder.glob(f"{RESULTS}/store/*/*.jsonl")
+        return Counter(row["k"] for path in segments for _, row in read_rows(path))
+
+
+@pytest.fixture(scope="module")
+def demo(running_demo: RunningDemo) -> Demo:
+    running_demo.process.wait()
+    folder = running_demo.project.folder
+    assert running_demo.process.returncode == 0, running_demo.log.read_text()
+    states = set(ended(folder)) if running_demo.profile == ON_SLURM else set()
+    return Demo(running_demo.project, running_demo.values, running_demo.profile, states)
+
+
+def test_the_demo_runs_to_its_tables_and_figures(demo: Demo) -> None:
+    check_results(demo.folder, demo.values)
+    assert demo.states <= {"COMPLETED"}
     # Every job that loads a model says so once: one task a job, however many GPUs it has.
-    logs = [path.read_text() for path in (tmp_path / "results/demo/logs").rglob("*.log")]
+    logs = [path.read_text() for path in (demo.folder / RESULTS / "logs").rglob("*.log")]
     loads = [len(re.findall(r"on GPU \d", log)) for log in logs]
     assert max(loads) == 1 <= sum(loads)
-    again = project.run(*words)
+
+
+def test_each_model_is_made_from_the_one_before(demo: Demo) -> None:
+    stages = {
+        "vision_sft": "VisionSft",
+        "vision_dpo": "VisionDpo",
+        "step_judge_sft": "StepJudgeSft",
+    }
+    bases = [demo.values["training"]["base"]]
+    for (adapter, stage), name in zip(
+        stages.items(), ("described", "preferred", "verifier"), strict=True
+    ):
+        trained = demo.json(f"models/{adapter}/train.json")
+        merged = demo.json(f"models/{name}/merge.json")
+        assert trained["stage"] == stage
+        assert trained["steps"] > 0
+        assert trained["base"]["model"] == merged["base"]["model"] == bases[-1]
+        assert merged["adapter"]["sha256"] == trained["adapter"]["sha256"]
+        bases.append(f"{RESULTS}/models/{name}")
+
+
+def test_the_files_hold_what_the_cards_say(demo: Demo) -> None:
+    for name in ("vision_sft", "step_judge_sft", "dpo"):
+        folder = demo.folder / RESULTS / "data" / name
+        card = (folder / "card.md").read_text()
+        for split in ("train", "validation"):
+            count = sum(1 for _ in read_rows(folder / f"{split}.jsonl"))
+            assert f"\n{count} rows" in card
+        assert "length in tokens" in card
+    leakage = demo.json("data/leakage.json")
+    assert leakage["benchmarks"].keys() == demo.values["benchmarks"].keys()
+    assert not any(found["same_image"] for found in leakage["benchmarks"].values())
+
+
+def test_nothing_changed_nothing_runs(demo: Demo) -> None:
+    again = demo.project.run("snakemake", *demo.profile, "--configfile", "experiment.yaml")
     assert again.status == 0
     assert "Nothing to be done" in again.output
+
+
+def test_another_rank_of_the_judge_trains_the_judge_alone(demo: Demo) -> None:
+    judge = demo.values["training"]["step_judge_sft"] | {"lora_rank": 4}
+    with demo.changed("training", step_judge_sft=judge):
+        planned = demo.planned("models")
+    assert planned == {"train_step_judge", "merge_step_judge", "plot_training_curves"}
+
+
+def test_another_width_draws_the_figures_alone(demo: Demo) -> None:
+    with demo.changed("figures", width_in=5.0):
+        planned = demo.planned("models", "data")
+    assert planned == {"plot_training_curves", "plot_error_categories"}
+
+
+def test_one_changed_annotation_asks_the_teacher_about_its_pair_alone(demo: Demo) -> None:
+    """The last test: it changes the data."""
+    folder = demo.folder / RESULTS / "visualprm/annotations"
+    path = folder / "v1.1/counts_raw.jsonl"
+    annotations = [row for _, row in read_rows(path)]
+    paired = (demo.folder / RESULTS / "data/pairs/Counts/swiftdata.jsonl").read_text()
+    changed = next(
+        row
+        for row in annotations
+        if row["steps_with_score"][-1]["score"] == 0 and json.dumps(row["response"]) in paired
+    )
+    old = dict(changed)
+    changed["steps_with_score"] = [
+        step | {"score": 0.0 if index else 1.0}
+        for index, step in enumerate(changed["steps_with_score"])
+    ]
+    assert changed != old
+    write_rows(path, annotations)
+    # A rule made this folder: Snakemake looks at its mark alone.
+    (folder / ".snakemake_timestamp").touch()
+    planned = demo.planned("models")
+    assert {"extract_pairs", "build_step_judge_sft_data", "train_step_judge"} <= planned
+    assert not planned & {"build_tiny_model", "download_model"}
+
+    before = demo.calls()
+    run = demo.project.run("snakemake", *LOCALLY, "--configfile", "experiment.yaml", "--", "data")
+    assert run.status == 0, run.output
+    after = demo.calls()
+    assert set(before) <= set(after)
+    attempts = 3
+    assert 1 <= len(set(after) - set(before)) <= attempts
+    assert not any(after[key] > before[key] for key in before), "a stored reply was asked for again"

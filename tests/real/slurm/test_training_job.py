@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.slurm.conftest import QUICK, ended, jobs, make_clone, now, wait_until
+from tests.real.slurm.conftest import QUICK, ended, jobs, make_clone, wait_until
 from tests.real.trainings import (
     Workflow,
     adapter,
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.real
 
 def cancel(workflow: Workflow) -> None:
     """End the job as its user does."""
-    subprocess.run(["scancel", *jobs("R")], check=True)
+    subprocess.run(["scancel", *jobs(workflow.folder, "R")], check=True)
 
 
 def let_time_run_out(workflow: Workflow) -> None:
     """Leave the job less time than SLURM warns ahead; the training rests until the warning."""
     frozen = trainers(workflow.adapter)
     signal_all(frozen, signal.SIGSTOP)
-    (job,) = jobs("R")
+    (job,) = jobs(workflow.folder, "R")
     subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=3"], check=True)
     warned = "SIGTERM: waiting for a checkpoint"
     wait_until("the job is warned", lambda: warned in workflow.log.read_text())
@@ -51,7 +51,6 @@ def test_an_ended_training_goes_on_to_the_same_adapter(
 ) -> None:
     make_clone(tmp_path)
     workflow = Workflow(tmp_path, models / "qwen25vl", data, images)
-    started = now()
     options = (
         # As a job with GPUs is warned.
         *("--set-resources", "train_vision_sft:slurm_extra='--signal=TERM@170'"),
@@ -62,6 +61,6 @@ def test_an_ended_training_goes_on_to_the_same_adapter(
     wait_for_step(process, workflow.adapter, 4)
     end(workflow)
     finish(process)
-    assert ended(started) == {state: 1, "COMPLETED": 1}
+    assert ended(workflow.folder) == {state: 1, "COMPLETED": 1}
     assert "going on from" in workflow.log.read_text()
     assert adapter(workflow.adapter) == adapter(sft)
