@@ -55,7 +55,7 @@ rule run_ablations:
     resources:
         **needs(8, 240),
     params:
-        folder=f"{RESULTS}/ablations",
+        folder=folder_above(1),
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
         suite=render_options(CONFIG.step_level.ablations),
