@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -67,7 +68,7 @@ class _PrintSuite(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
     arguments = _parser().parse_args(argv)
-    # Judged one after the other, they take the memory of one.
+    # All requests together take much memory: where they need not be one wave, they come in turn.
     batches: Sequence[Sequence[Ablation]] = [(ablation,) for ablation in SUITE]
     if arguments.ask_all:
         batches = [SUITE]
@@ -83,20 +84,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         for solution in load_solutions(read_step_records(file), arguments.images)
     ]
     asked: dict[str, Asked] = {}
-    statuses: list[int] = []
+    records: list[AblatedRecord] = []
     with open_engine(arguments) as engine:
         for batch in batches:
-            records, counts = judge_cases(cases(solutions, batch, seeds), engine, judging)
+            judged, counts = judge_cases(cases(solutions, batch, seeds), engine, judging)
+            records += judged
             asked |= counts
-            statuses.append(_check_failures(records, arguments.max_failures))
-            if statuses[-1] == 0 and not arguments.ask_all:
-                file = f"{batch[0].name}.jsonl" if arguments.all else ""
-                write_rows(arguments.output / file, (record.to_row() for record in records))
     report = requests_report(engine.statistics, asked)
     print(requests_table(report))
-    if not any(statuses) and arguments.ask_all:
+    status = _check_failures(records, arguments.max_failures)
+    if status == 0 and arguments.ask_all:
         write_json(arguments.output, report.model_dump(mode="json"))
-    return max(statuses)
+    elif status == 0:
+        rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for record in records:
+            rows[f"{record.ablation_name}.jsonl" if arguments.all else ""].append(record.to_row())
+        for file, found in rows.items():
+            write_rows(arguments.output / file, found)
+    return status
 
 
 def _check_failures(records: Iterable[AblatedRecord], allowed: float) -> int:
