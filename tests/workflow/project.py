@@ -39,8 +39,9 @@ TARGETS = (
 )
 CANDIDATES = 3
 CONCURRENCY = 4
-IN_FLIGHT = 2 * CONCURRENCY
-"""What a kill may lose: requests without a reply, and replies on their way to the disk."""
+IN_FLIGHT = CONCURRENCY + 1
+"""What a kill may lose: requests without a reply, and the one (a quarter as many) that is sent
+ahead while a reply waits to be stored."""
 
 
 def engine_flags(base_url: str) -> list[str]:

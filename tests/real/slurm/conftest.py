@@ -85,6 +85,7 @@ def running_demo(
 
 @pytest.fixture(scope="session", autouse=True)
 def _start_demo_first(request: pytest.FixtureRequest) -> None:
+    """Start the demo with the first test here, if its own tests are to run at all."""
     if any(item.path.name == "test_demo.py" for item in request.session.items):
         request.getfixturevalue("running_demo")
 
@@ -146,17 +147,19 @@ def output_of(*words: str) -> str:
 def jobs(folder: Path, *states: str) -> list[str]:
     """The numbers of a folder's jobs in the queue, of all states unless some are named."""
     wanted = ("-t", ",".join(states)) if states else ()
-    lines = output_of("squeue", "-h", "-o", "%A|%Z", *wanted).splitlines()
-    return [
-        job for job, _, where in (line.partition("|") for line in lines) if where == str(folder)
-    ]
+    return _of(folder, output_of("squeue", "-h", "-o", "%Z|%A", *wanted))
 
 
 def submitted(folder: Path, field: str) -> list[str]:
     """A field of sacct for all jobs of a folder; one that was requeued counts at each end."""
-    # The day begins in time for every job of a test, and a job of another day is none of its.
-    lines = output_of("sacct", "-n", "-X", "-P", "-D", "-S", "now-1day", "-o", f"WorkDir,{field}")
-    pairs = (line.split("|", 1) for line in lines.splitlines())
+    # By default sacct begins at midnight: a test may run across it.
+    words = ("-n", "-X", "-P", "-D", "-S", "now-1day", "-o", f"WorkDir,{field}")
+    return _of(folder, output_of("sacct", *words))
+
+
+def _of(folder: Path, text: str) -> list[str]:
+    """The values of lines "WORKDIR|VALUE" of a folder: other runs have jobs, too."""
+    pairs = (line.split("|", 1) for line in text.splitlines())
     return [value for where, value in pairs if where == str(folder)]
 
 

@@ -11,8 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,26 +19,18 @@ import yaml
 from evpv_prm.jsonl import read_rows, write_rows
 from tests.real.demo import check_results
 from tests.real.slurm.conftest import LOCALLY, ON_SLURM, RunningDemo, ended
-from tests.workflow.project import Project
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
 
 RESULTS = "results/demo"
 
 
-@dataclass
 class Demo:
-    """A finished run in a folder like a fresh clone."""
+    """A finished run."""
 
-    project: Project
-    values: dict[str, Any]
-    profile: tuple[str, ...]
-    states: set[str]
-    """States in which SLURM's jobs ended; empty without SLURM."""
-
-    @property
-    def folder(self) -> Path:
-        return self.project.folder
+    def __init__(self, run: RunningDemo) -> None:
+        self.project, self.values, self.profile = run.project, run.values, run.profile
+        self.folder = run.project.folder
 
     def planned(self, *targets: str) -> set[str]:
         """The rules that would run now."""
@@ -72,15 +62,14 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(running_demo: RunningDemo) -> Demo:
     running_demo.process.wait()
-    folder = running_demo.project.folder
     assert running_demo.process.returncode == 0, running_demo.log.read_text()
-    states = set(ended(folder)) if running_demo.profile == ON_SLURM else set()
-    return Demo(running_demo.project, running_demo.values, running_demo.profile, states)
+    return Demo(running_demo)
 
 
 def test_the_demo_runs_to_its_tables_and_figures(demo: Demo) -> None:
     check_results(demo.folder, demo.values)
-    assert demo.states <= {"COMPLETED"}
+    if demo.profile == ON_SLURM:
+        assert set(ended(demo.folder)) == {"COMPLETED"}
     # Every job that loads a model says so once: one task a job, however many GPUs it has.
     logs = [path.read_text() for path in (demo.folder / RESULTS / "logs").rglob("*.log")]
     loads = [len(re.findall(r"on GPU \d", log)) for log in logs]
