@@ -1,56 +1,94 @@
-"""Drawing diagrams with Pillow and the font that it brings along."""
+"""Drawing diagrams with Pillow and the font that it brings along.
+
+A model in training asks for hundreds of thousands of pictures: glyphs are drawn once and kept, and
+lines are not smoothed.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from io import BytesIO
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from evpv_prm.diagrams.scene import Arc, Circle, Diagram, Point, Polyline, Shape
+from evpv_prm.diagrams.scene import (
+    BACKGROUND,
+    BLACK,
+    SIDE,
+    Clutter,
+    Colour,
+    Diagram,
+    Ellipse,
+    Label,
+    Line,
+    Polygon,
+    Rectangle,
+    Shape,
+)
 
-FONT_SIZE = 17
-LINE_WIDTH = 2
-OVERSAMPLING = 3  # Pillow draws lines without smoothing: draw larger, then shrink
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+NOISE = 8.0
+"""Standard deviation of the pixels' noise, in grey levels of 255."""
+
+_OUTLINE = 3
+_DOT_RADIUS = 2
+
+
+def pixels(diagram: Diagram) -> Pixels:
+    """Draw a diagram; return its colours, (SIDE, SIDE, 3), the same for the same diagram."""
+    image = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
+    canvas = ImageDraw.Draw(image)
+    for shape in diagram.shapes:
+        _draw(image, canvas, shape)
+    generator = np.random.Generator(np.random.SFC64(diagram.noise_seed))
+    noise = generator.standard_normal((SIDE, SIDE, 1), np.float32)
+    # Rounded before it is added: whole numbers add the same on every machine.
+    noisy = np.asarray(image, np.int16) + np.rint(NOISE * noise).astype(np.int16)
+    colours: Pixels = noisy.clip(0, 255).astype(np.uint8)
+    return colours
 
 
 def png(diagram: Diagram) -> bytes:
     """Draw a diagram; return the bytes of a PNG file, the same for the same diagram."""
-    size = tuple(length * OVERSAMPLING for length in diagram.size)
-    image = Image.new("RGB", (size[0], size[1]), "white")
-    canvas = ImageDraw.Draw(image)
-    for shape in diagram.shapes:
-        _draw(canvas, shape)
     buffer = BytesIO()
-    image.resize(diagram.size, Image.Resampling.BOX).save(buffer, "PNG")
+    Image.fromarray(pixels(diagram)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _draw(canvas: ImageDraw.ImageDraw, shape: Shape) -> None:
-    width = LINE_WIDTH * OVERSAMPLING
-    if isinstance(shape, Polyline):
-        points = [_enlarge(point) for point in shape.points]
-        if shape.fill:
-            canvas.polygon(points, fill=shape.fill)
-        # A closed line goes on to its second point: the join at the first one is then drawn too.
-        outline = [*points, *points[:2]] if shape.closed else points
-        canvas.line(outline, fill="black", width=width, joint="curve")
-    elif isinstance(shape, Circle):
-        centre, radius = _enlarge(shape.centre), shape.radius * OVERSAMPLING
-        canvas.circle(centre, radius, fill=shape.fill, outline="black", width=width)
-    elif isinstance(shape, Arc):
-        (x, y), radius = _enlarge(shape.centre), shape.radius * OVERSAMPLING
-        box = (x - radius, y - radius, x + radius, y + radius)
-        # Pillow measures angles clockwise.
-        canvas.arc(box, -shape.end, -shape.start, fill="black", width=width)
-    else:
-        canvas.text(_enlarge(shape.at), shape.text, fill="black", font=_font(), anchor="mm")
+def _draw(image: Image.Image, canvas: ImageDraw.ImageDraw, shape: Shape) -> None:
+    match shape:
+        case Label(text, (x, y), size, contrast):
+            glyphs = _glyphs(text, size)
+            corner = (x - glyphs.width // 2, y - glyphs.height // 2)
+            image.paste(_ink(contrast), corner, glyphs)
+        case Line(points, width):
+            canvas.line(points, fill=BLACK, width=width)
+        case Rectangle(box, fill):
+            canvas.rectangle(box, fill=fill, outline=fill or BLACK, width=_OUTLINE)
+        case Ellipse(box, fill):
+            canvas.ellipse(box, fill=fill, outline=fill or BLACK, width=_OUTLINE)
+        case Polygon(points):
+            canvas.polygon(points, outline=BLACK, width=_OUTLINE)
+        case Clutter((start, end), grey):
+            canvas.line((start, end), fill=(grey, grey, grey), width=1)
+        case Clutter(points, grey):
+            canvas.circle(points[0], _DOT_RADIUS, fill=(grey, grey, grey))
 
 
-def _enlarge(point: Point) -> Point:
-    return point[0] * OVERSAMPLING, point[1] * OVERSAMPLING
+def _ink(contrast: float) -> Colour:
+    red, green, blue = (round(level * (1 - contrast)) for level in BACKGROUND)
+    return red, green, blue
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(FONT_SIZE * OVERSAMPLING)
+def _glyphs(text: str, size: int) -> Image.Image:
+    """Draw a text as a mask that ends where its ink ends."""
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = (int(edge) for edge in font.getbbox(text))
+    mask = Image.new("L", (right - left, bottom - top))
+    ImageDraw.Draw(mask).text((-left, -top), text, fill=255, font=font)
+    return mask.crop(mask.getbbox())

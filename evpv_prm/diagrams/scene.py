@@ -1,105 +1,113 @@
-"""A diagram as data: the shapes to draw and the facts that they show.
+"""A diagram as data: the drawing commands, and the quantities that they show.
 
-Points are (x, y) in pixels from the upper left corner, angles in degrees, counter-clockwise from
-the positive x axis as a reader of the picture sees them.
+Points are (x, y) in pixels from the upper left corner. A text's contrast is that of its ink against
+the background: 1 is black, near 0 it can hardly be seen. Nothing here draws.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Point: TypeAlias = tuple[float, float]
+Point: TypeAlias = tuple[int, int]
+Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom
+Colour: TypeAlias = tuple[int, int, int]
+
+SIDE = 112
+"""Width and height of every picture, in pixels."""
+
+BACKGROUND: Colour = (250, 250, 245)
+BLACK: Colour = (0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Polyline:
-    """Straight lines from point to point; `closed` joins the last to the first."""
+class Line:
+    """Straight lines from point to point."""
 
     points: tuple[Point, ...]
-    closed: bool = False
-    fill: str | None = None
+    width: int = 2
 
 
 @dataclass(frozen=True)
-class Circle:
-    """A circle with its outline."""
+class Rectangle:
+    """A filled rectangle, or the outline of one."""
 
-    centre: Point
-    radius: float
-    fill: str | None = None
+    box: Box
+    fill: Colour | None = None
 
 
 @dataclass(frozen=True)
-class Arc:
-    """A part of a circle's outline, counter-clockwise from `start` to `end`."""
+class Polygon:
+    """The outline of a polygon."""
 
-    centre: Point
-    radius: float
-    start: float
-    end: float
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Ellipse:
+    """The outline of an ellipse, or a filled one."""
+
+    box: Box
+    fill: Colour | None = None
 
 
 @dataclass(frozen=True)
 class Label:
-    """A text centred at a point."""
+    """A text whose ink is centred at a point; `size` is its font's, in pixels."""
 
     text: str
     at: Point
+    size: int
+    contrast: float = 1.0
 
 
-Shape: TypeAlias = Polyline | Circle | Arc | Label
+@dataclass(frozen=True)
+class Clutter:
+    """What stands in the way: a thin line between two points, or a dot at one, in a grey."""
+
+    points: tuple[Point, ...]
+    grey: int
+
+
+Shape: TypeAlias = Line | Rectangle | Polygon | Ellipse | Label | Clutter
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that the picture shows, e.g. that the side AB is labelled 6.
+    """One quantity that a picture shows, e.g. that the red bar shows 7.
 
-    `places` are the points where it can be seen: the label's, or each counted figure's.
+    `place` numbers the quantities of a picture from the left (of a triangle: the upright leg, then
+    the level one); `at` is the centre of the value's ink. `contrast`, `size` (of the font, in
+    pixels) and `clutter` (strokes across the value) tell how hard it is to read.
     """
 
-    name: str
+    label: str
     value: int
-    statement: str
-    places: tuple[Point, ...]
+    place: int
+    at: Point
+    contrast: float
+    size: int
+    clutter: int
+
+    @property
+    def statement(self) -> str:
+        """The fact as a sentence."""
+        return statement(self.label, self.value)
 
 
 @dataclass(frozen=True)
 class Diagram:
-    """A picture of `size` (width, height): shapes in drawing order, and all facts to be seen."""
+    """A picture of SIDE × SIDE pixels: shapes in drawing order, and its facts by their places.
 
-    size: tuple[int, int]
+    `noise_seed` decides the noise of its pixels.
+    """
+
+    family: str
     shapes: tuple[Shape, ...]
     facts: tuple[Fact, ...]
+    noise_seed: int
 
 
-def polar(centre: Point, radius: float, angle: float) -> Point:
-    """Return the point at `radius` from `centre` in the direction `angle`."""
-    radians = math.radians(angle)
-    return centre[0] + radius * math.cos(radians), centre[1] - radius * math.sin(radians)
-
-
-def direction(start: Point, end: Point) -> float:
-    """Return the angle of the way from `start` to `end`, in [0, 360)."""
-    return math.degrees(math.atan2(start[1] - end[1], end[0] - start[0])) % 360
-
-
-def midpoint(points: Sequence[Point]) -> Point:
-    """Return the mean of the points."""
-    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
-
-
-def beyond(point: Point, centre: Point, distance: float) -> Point:
-    """Return the place `distance` behind `point` as seen from `centre`."""
-    return polar(point, distance, direction(centre, point))
-
-
-def fit(points: Sequence[Point], size: tuple[int, int], margin: float) -> tuple[Point, ...]:
-    """Scale the points evenly and centre them, so that they fill `size` but for a margin."""
-    left, top = min(x for x, _ in points), min(y for _, y in points)
-    width, height = max(x for x, _ in points) - left, max(y for _, y in points) - top
-    scale = min((size[0] - 2 * margin) / width, (size[1] - 2 * margin) / height)
-    shift_x, shift_y = (size[0] - scale * width) / 2, (size[1] - scale * height) / 2
-    return tuple(((x - left) * scale + shift_x, (y - top) * scale + shift_y) for x, y in points)
+def statement(label: str, value: int) -> str:
+    """Say that a quantity has a value; it need not be the true one."""
+    return f"The {label} shows {value}."

@@ -1,15 +1,29 @@
-"""Solutions of diagram questions with their errors: a value misread, or a slip in the calculation.
+"""Solutions of diagram questions with the labels of their steps, and what is wrong in them.
 
-Right solutions read the diagram and calculate; wrong ones go wrong at one step.
+A step is labelled on its own, given the steps before it as they stand: what follows rightly from a
+misread value is right. Its evidence is what it should have said: a step is right if, and only if,
+it says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeAlias
 
-from evpv_prm.diagrams.exercises import Step
+from evpv_prm.diagrams.questions import (
+    Equation,
+    Problem,
+    Step,
+    calculation,
+    comparison,
+    conclude,
+    equate,
+    read,
+    solve,
+)
+from evpv_prm.published import ERROR_SHARES
 
 
 @dataclass(frozen=True)
@@ -20,12 +34,24 @@ class Error:
     subcategory: str | None = None
 
 
+VALUE = Error("visual_misinterpretation", "value_misreading")
+OBJECT = Error("visual_misinterpretation", "object_misidentification")
+STRUCTURE = Error("visual_misinterpretation", "structural_misunderstanding")
+LOGICAL, CALCULATION = Error("logical"), Error("calculation")
+KNOWLEDGE, INCOMPLETENESS = Error("knowledge"), Error("incompleteness")
+
+
 @dataclass(frozen=True)
 class Solution:
-    """The steps of a solution, and the error of each; None for a right step."""
+    """The steps of a solution; of each its label, its error (of a wrong one) and its evidence.
+
+    Labels are 1 (right) and -1 (wrong).
+    """
 
     steps: tuple[str, ...]
+    labels: tuple[int, ...]
     errors: tuple[Error | None, ...]
+    evidence: tuple[str, ...]
 
     @property
     def is_right(self) -> bool:
@@ -33,50 +59,229 @@ class Solution:
         return not any(self.errors)
 
     @property
-    def labels(self) -> list[bool]:
-        """One label a step: True up to the first wrong step."""
-        first = next((i for i, error in enumerate(self.errors) if error), len(self.errors))
-        return [index < first for index in range(len(self.steps))]
+    def first_wrong(self) -> int:
+        """The index of the first wrong step; the number of steps if none is wrong."""
+        return next((i for i, error in enumerate(self.errors) if error), len(self.errors))
 
 
-def right(texts: Sequence[str]) -> Solution:
-    """Return a solution without errors."""
-    return Solution(tuple(texts), (None,) * len(texts))
+_Corruption: TypeAlias = "Callable[[Random, Problem], list[Step] | None]"
 
 
-def misread(rng: Random, steps: Sequence[Step], wanted: str, value: int) -> Solution:
-    """Read one value wrongly; the conclusion follows from it and is no second error.
+def right_solution(problem: Problem) -> Solution:
+    """Return the solution without errors."""
+    return _labelled(problem.steps, VALUE)
 
-    `wanted` is what `value`, the right answer, is the value of.
+
+def wrong_solution(rng: Random, problem: Problem, error: Error | None = None) -> Solution:
+    """Return a solution with one error; None: of a kind that `draw_error` draws.
+
+    Where the question leaves no room for it, the error is the next of its FALLBACKS.
     """
-    at = rng.choice([index for index, step in enumerate(steps) if step.fact])
-    texts = [step.text for step in steps]
-    texts[at] = _ending_in(steps[at], _near(rng, _fact_value(steps[at])))
-    texts[-1] = f"So {wanted} is {_near(rng, value)}."
-    errors: list[Error | None] = [None] * len(texts)
-    errors[at] = Error("visual_misinterpretation", "value_misreading")
-    return Solution(tuple(texts), tuple(errors))
+    error = error or draw_error(rng)
+    while True:
+        steps = _CORRUPTIONS[error](rng, problem)
+        if steps is not None:
+            return _labelled(steps, error)
+        error = FALLBACKS[error]
 
 
-def miscalculated(rng: Random, steps: Sequence[Step], value: int) -> Solution:
-    """Get the last step's result wrong; the right one is `value`."""
-    texts = [step.text for step in steps]
-    texts[-1] = _ending_in(steps[-1], _near(rng, value))
-    errors: list[Error | None] = [None] * len(texts)
-    errors[-1] = Error("calculation")
-    return Solution(tuple(texts), tuple(errors))
+def draw_error(rng: Random) -> Error:
+    """Draw an error so that the wrong steps have the paper's shares.
+
+    Exchanged values make two wrong steps.
+    """
+    errors, weights = zip(*_shares(), strict=True)
+    drawn: Error = rng.choices(errors, weights)[0]
+    return drawn
 
 
-def _fact_value(step: Step) -> int:
-    assert step.fact is not None
-    return step.fact.value
+def allows(problem: Problem, error: Error) -> bool:
+    """Say whether a question leaves room for an error, so that none of its FALLBACKS is needed."""
+    return _CORRUPTIONS[error](Random(0), problem) is not None
 
 
-def _ending_in(step: Step, value: int) -> str:
-    """Return a step with another number at its end; every step ends in its result."""
-    start = step.text.rstrip(".").rstrip("0123456789")
-    return f"{start}{value}."
+def _shares() -> Iterator[tuple[Error, float]]:
+    """Yield each error and its share of wrong solutions, not yet divided by their sum."""
+    categories, subcategories = ERROR_SHARES["category"], ERROR_SHARES["subcategory"]
+    for error in _CORRUPTIONS:
+        share = categories[error.category]
+        if error.subcategory:
+            share *= subcategories[error.subcategory]
+        yield error, share / (2 if error == STRUCTURE else 1)
 
 
-def _near(rng: Random, value: int) -> int:
-    return rng.choice([n for n in range(max(1, value - 3), value + 4) if n != value])
+def _labelled(steps: Sequence[Step], error: Error) -> Solution:
+    wrong = [step.text != step.evidence for step in steps]
+    return Solution(
+        tuple(step.text for step in steps),
+        tuple(-1 if is_wrong else 1 for is_wrong in wrong),
+        tuple(error if is_wrong else None for is_wrong in wrong),
+        tuple(step.evidence for step in steps),
+    )
+
+
+# Misread pictures: the steps after the readings follow from what was read.
+
+_CONFUSABLE = ("17", "38", "56", "68", "89", "39", "35", "49", "27", "58")
+_LIKELIER = 4
+
+
+def _misread(rng: Random, problem: Problem) -> list[Step] | None:
+    fact = rng.choice(problem.operands)
+    values = [value for value in range(1, 10) if _can_read(problem, {fact.label: value})]
+    pairs = [{str(fact.value), str(value)} for value in values]
+    weights = [_LIKELIER if pair in map(set, _CONFUSABLE) else 1 for pair in pairs]
+    [value] = rng.choices(values, weights)
+    return _solved(problem, {fact.label: value})
+
+
+def _mistake_object(rng: Random, problem: Problem) -> list[Step] | None:
+    readings = [
+        {fact.label: other.value}
+        for fact in problem.operands
+        for other in problem.facts
+        if _can_read(problem, {fact.label: other.value})
+    ]
+    return _solved(problem, rng.choice(readings)) if readings else None
+
+
+def _exchange(rng: Random, problem: Problem) -> list[Step] | None:
+    facts = problem.operands
+    readings = [
+        {first.label: second.value, second.label: first.value}
+        for index, first in enumerate(facts)
+        for second in facts[index + 1 :]
+        if first.value != second.value
+    ]
+    return _solved(problem, rng.choice(readings)) if readings else None
+
+
+def _solved(problem: Problem, readings: Mapping[str, int]) -> list[Step]:
+    return list(solve(problem, readings)[0])
+
+
+def _can_read(problem: Problem, readings: Mapping[str, int]) -> bool:
+    """Whether a value is changed, and a solution can go on with it: no halves, no ties."""
+    values = [readings.get(fact.label, fact.value) for fact in problem.operands]
+    if values == _values(problem):
+        return False
+    if problem.kind == "area":
+        return values[0] * values[1] % 2 == 0
+    return problem.kind != "larger" or values[0] != values[1]
+
+
+# Wrong conclusions from what was read rightly.
+
+
+def _reason_wrongly(rng: Random, problem: Problem) -> list[Step] | None:
+    """Take another operation, or an operand that was not read; of two, call the smaller larger."""
+    values = _values(problem)
+    if problem.kind == "larger":
+        labels = [fact.label for fact in problem.operands]
+        return _with_first(problem, comparison(labels, values, values.index(min(values))))
+    true = calculation(problem.kind, values)
+    ordered = tuple(sorted(true.operands, reverse=True))
+    operators = [
+        equate(operator, ordered if operator == "-" else true.operands)
+        for operator in "+-*"
+        if operator != true.operator and (operator != "-" or len(ordered) == 2)
+    ]
+    operands = [
+        equate(true.operator, (*true.operands[:at], other, *true.operands[at + 1 :]))
+        for at in range(len(true.operands))
+        for other in range(1, 10)
+        if other not in true.operands
+    ]
+    groups = [
+        [each for each in group if _can_follow(problem, true, each)]
+        for group in (operators, operands)
+    ]
+    return _with_first(problem, rng.choice(rng.choice([group for group in groups if group])))
+
+
+def _miscalculate(rng: Random, problem: Problem) -> list[Step] | None:
+    """Take the right equation and get its result wrong."""
+    values = _values(problem)
+    if problem.kind == "larger":
+        at = values.index(min(values))
+        text = f"{min(values)} > {max(values)}, so the {problem.operands[at].label} is larger."
+        return _with_first(problem, text)
+    true = calculation(problem.kind, values)
+    if problem.kind == "area" and rng.random() < 0.5:
+        half = int(true.result) // 2
+        return _with_last(problem, Equation("/", (int(true.result), 2), _other(rng, half)).text)
+    while True:
+        slip = Equation(true.operator, true.operands, _other(rng, int(true.result)))
+        if _can_follow(problem, true, slip):
+            return _with_first(problem, slip)
+
+
+def _other(rng: Random, result: int) -> int:
+    """Return a number near a result, or one with another digit of ten."""
+    near = {result + slip for slip in (-10, -3, -2, -1, 1, 2, 3, 10)}
+    return rng.choice(sorted(number for number in near if number > 0))
+
+
+def _not_know(rng: Random, problem: Problem) -> list[Step] | None:
+    """Forget to halve the area, or divide it by three."""
+    if problem.kind != "area":
+        return None
+    product = int(calculation("area", _values(problem)).result)
+    divisors = [divisor for divisor in (1, 3) if product % divisor == 0]
+    return _with_last(problem, equate("/", (product, rng.choice(divisors))).text)
+
+
+def _break_off(rng: Random, problem: Problem) -> list[Step] | None:
+    """Take a value of an earlier step for the answer."""
+    values = set(_values(problem))
+    if problem.kind == "area":
+        values.add(int(calculation("area", _values(problem)).result))
+    wrong = sorted(value for value in values if str(value) != problem.answer)
+    return _with_last(problem, f"So the answer is {rng.choice(wrong)}.") if wrong else None
+
+
+def _values(problem: Problem) -> list[int]:
+    return [fact.value for fact in problem.operands]
+
+
+def _can_follow(problem: Problem, true: Equation, wrong: Equation) -> bool:
+    """Whether an equation gives a wrong result that the next step can go on with."""
+    return wrong.result != true.result and (problem.kind != "area" or wrong.result % 2 == 0)
+
+
+def _with_first(problem: Problem, wrong: Equation | str) -> list[Step]:
+    """Put a wrong conclusion in the place of the first one; what comes after follows from it."""
+    values = _values(problem)
+    text = wrong if isinstance(wrong, str) else wrong.text
+    right, _ = conclude(problem.kind, [fact.label for fact in problem.operands], values)
+    steps = [*read(problem.operands, values), Step(text, None, right[0])]
+    if problem.kind == "area" and isinstance(wrong, Equation):
+        half = equate("/", (int(wrong.result), 2)).text
+        steps.append(Step(half, None, half))
+    return steps
+
+
+def _with_last(problem: Problem, text: str) -> list[Step]:
+    *before, last = problem.steps
+    return [*before, Step(text, None, last.text)]
+
+
+_CORRUPTIONS: Mapping[Error, _Corruption] = {
+    VALUE: _misread,
+    OBJECT: _mistake_object,
+    STRUCTURE: _exchange,
+    LOGICAL: _reason_wrongly,
+    CALCULATION: _miscalculate,
+    KNOWLEDGE: _not_know,
+    INCOMPLETENESS: _break_off,
+}
+
+ERRORS: Sequence[Error] = tuple(_CORRUPTIONS)
+
+FALLBACKS: Mapping[Error, Error] = {
+    STRUCTURE: OBJECT,
+    OBJECT: VALUE,
+    KNOWLEDGE: LOGICAL,
+    INCOMPLETENESS: CALCULATION,
+}
+"""What an error becomes where a question leaves no room for it; the others always find some."""
