@@ -53,7 +53,9 @@ class Benchmark(Section):
     questions: str = Field(description="JSONL file of the questions")
     images: str = Field(description="Folder that the records' image paths are relative to")
     datasource: str | None = Field(
-        None, description="Take only records with this `datasource`; null: the benchmark's name"
+        None,
+        description="Take only records with this `datasource`; null: the benchmark's name; "
+        '"*": all, whatever theirs',
     )
     limit: int | None = Field(None, ge=1, description="Take only the first records; null: all")
 
@@ -267,8 +269,12 @@ class Diagrams(Section):
     """The synthetic world of the demo; unused where no benchmark or model asks for it."""
 
     questions_per_datasource: int = Field(8, ge=1, description="Questions of each kind")
+    solutions: int = Field(24, ge=1, description="Labelled solutions for the step-level evaluation")
     training_questions_per_subset: int = Field(
         8, ge=3, description="Questions of each kind with solutions to train on"
+    )
+    difficulty: Fraction = Field(
+        0.5, description="How hard the pictures can be to read: 0 all clear, 1 some hardly visible"
     )
     teacher_error_rate: Fraction | None = Field(
         None,

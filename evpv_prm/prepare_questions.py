@@ -15,7 +15,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see --help."""
     parser = cli.parser(__doc__, "prepare_questions")
     parser.add_argument("--questions", type=Path, required=True, help="benchmark file (JSONL)")
-    parser.add_argument("--datasource", help="take this datasource alone; default: the whole file")
+    parser.add_argument(
+        "--datasource", help="take this datasource alone; default and '*': the whole file"
+    )
     parser.add_argument(
         "--limit", type=int, metavar="N", help="take its first N questions; default: all"
     )

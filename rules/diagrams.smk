@@ -20,6 +20,8 @@ rule make_world:
         **needs(1, 10),
     params:
         questions=CONFIG.diagrams.questions_per_datasource,
+        solutions=CONFIG.diagrams.solutions,
+        difficulty=CONFIG.diagrams.difficulty,
         seed=CONFIG.diagrams.seed,
         folder=lambda wildcards, output: os.path.dirname(output.benchmarks),
         code=code_digest("diagrams.make_world"),
@@ -27,7 +29,8 @@ rule make_world:
         "Draw the synthetic diagrams"
     shell:
         "python -m evpv_prm.diagrams.make_world --output {params.folder:q}"
-        " --questions-per-datasource {params.questions} --seed {params.seed} > {log:q} 2>&1"
+        " --questions-per-datasource {params.questions} --solutions {params.solutions}"
+        " --difficulty {params.difficulty} --seed {params.seed} > {log:q} 2>&1"
 
 
 rule make_visualprm:
@@ -45,6 +48,7 @@ rule make_visualprm:
         **needs(1, 10),
     params:
         questions=CONFIG.diagrams.training_questions_per_subset,
+        difficulty=CONFIG.diagrams.difficulty,
         seed=CONFIG.diagrams.seed,
         folder=lambda wildcards, output: os.path.dirname(output.truth),
         code=code_digest("diagrams.make_visualprm"),
@@ -52,7 +56,8 @@ rule make_visualprm:
         "Draw synthetic diagrams with labelled solutions"
     shell:
         "python -m evpv_prm.diagrams.make_visualprm --output {params.folder:q}"
-        " --questions-per-subset {params.questions} --seed {params.seed} > {log:q} 2>&1"
+        " --questions-per-subset {params.questions} --difficulty {params.difficulty}"
+        " --seed {params.seed} > {log:q} 2>&1"
 
 
 rule build_tiny_model:

@@ -18,6 +18,9 @@ from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import parse_record, parse_row, read_lines
 from evpv_prm.records import Question
 
+ANY_DATASOURCE = "*"
+"""Stands for all records of a file, whatever their datasource."""
+
 _PID_FIELDS = ("pid", "id")
 _TEXT_FIELDS = ("question", "answer", "datasource")
 
@@ -34,14 +37,16 @@ class QuestionFile:
     problems: list[InputError]
 
     def select(self, datasource: str | None, limit: int | None) -> list[tuple[int, Question]]:
-        """Return the first `limit` questions of one datasource (None: all) in file order.
+        """Return the first `limit` questions of one datasource in file order.
+
+        None and ANY_DATASOURCE stand for all.
 
         Raises:
             UserError: the file has no question of this datasource; names those that it has.
         """
         if limit is not None and limit < 1:
             raise UserError(f"limit: expected at least 1 question, found {limit}")
-        if datasource is None:
+        if datasource in (None, ANY_DATASOURCE):
             return self.questions[:limit]
         found = [entry for entry in self.questions if entry[1].datasource == datasource]
         if not found:
@@ -55,7 +60,7 @@ class QuestionFile:
 def read_questions(
     path: Path | str, datasource: str | None = None, limit: int | None = None
 ) -> list[Question]:
-    """Read the first `limit` questions of one datasource; None stands for all.
+    """Read the first `limit` questions of one datasource; None and ANY_DATASOURCE stand for all.
 
     Pids are assigned over the whole file, so they do not depend on what is selected.
 

@@ -217,9 +217,10 @@ LABELS: Sequence[str] = tuple(_labels())
 
 PHRASES: Mapping[str, str] = {
     "Bars": "A bar chart.",
-    "Segments": "A line with four points.",
+    "Segments": "A line with points.",
     "Shapes": "A row of shapes.",
-    "Triangles": "A right triangle.",
+    "Triangles": "A triangle.",
     "Tables": "A table.",
 }
-"""What a caption calls a picture of each family."""
+"""What a caption calls a picture of each family: no number or relation, so that whatever spoils a
+caption spoils a fact."""

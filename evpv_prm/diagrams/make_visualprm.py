@@ -1,8 +1,9 @@
 """Write labelled solutions of synthetic diagram questions as VisualPRM400K has them.
 
 DIR gets `annotations/…` (three files, the records shuffled), `images/SUBSET/…` and `truth.jsonl`:
-for every question its picture (the SHA-256 of the file), a description and its solutions with the
-error of each step. One picture is missing, and some solutions have no partner.
+for every question its picture (the SHA-256 of the file), a description, a caption and its solutions
+with each step's label, error and evidence. One picture is missing, and some solutions have no
+partner. The questions are of the training split.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 
 from evpv_prm import cli
 from evpv_prm.diagrams.draw import png
+from evpv_prm.diagrams.make_world import add_world_options
 from evpv_prm.diagrams.visualprm import Subject, annotation_rows, make_subjects
-from evpv_prm.errors import UserError
 from evpv_prm.jsonl import atomic_write, write_rows
 
 FEWEST = 3
@@ -26,7 +27,7 @@ def write_tree(directory: Path, subjects: Sequence[Subject], seed: int) -> None:
     """Write the pictures first and then the files that name them."""
     truth = []
     for subject in subjects:
-        content = png(subject.diagram)
+        content = png(subject.problem.diagrams[0])
         truth.append(subject.truth_row(hashlib.sha256(content).hexdigest()))
         if subject.has_image:
             with atomic_write(directory / "images" / subject.subset / subject.image) as stream:
@@ -41,17 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.parser(__doc__, "diagrams.make_visualprm")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--questions-per-subset", type=int, default=8, metavar="N",
+        "--questions-per-subset", type=cli.at_least(FEWEST), default=8, metavar="N",
         help="questions of each of the three subsets (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--seed", type=int, default=0, help="the same seed gives the same files (default: 0)"
-    )
+    add_world_options(parser)
     arguments = parser.parse_args(argv)
-    if arguments.questions_per_subset < FEWEST:
-        raise UserError(f"--questions-per-subset: expected at least {FEWEST}")
-    subjects = make_subjects(arguments.questions_per_subset, arguments.seed)
-    write_tree(arguments.output, subjects, arguments.seed)
+    seed = arguments.seed
+    subjects = make_subjects(arguments.questions_per_subset, seed, arguments.difficulty)
+    write_tree(arguments.output, subjects, seed)
     return 0
 
 

@@ -1,79 +1,79 @@
-"""Labelled solutions of the world's questions, as VisualProcessBench has them.
+"""Labelled solutions of diagram questions, as VisualProcessBench has them.
 
-Every question has one solution by one of several policies: a right one, one that misreads a value
-or one that slips in the calculation. A step is labelled on its own: 1 (right), -1 (wrong, or built
-on a wrong step) or 0 (neutral: it announces what follows).
+Each is of a question of its own, and right or with one error. A step is labelled on its own: 1
+(right), -1 (wrong) or 0 (neutral: it says what is to be done).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from evpv_prm.diagrams.exercises import Step
-from evpv_prm.diagrams.solutions import Solution, miscalculated, misread, right
-from evpv_prm.diagrams.world import LETTERS, Problem
+from evpv_prm.diagrams.questions import DATASOURCES, make_problem
+from evpv_prm.diagrams.solutions import (
+    Solution,
+    draw_error,
+    make_suited,
+    right_solution,
+    wrong_solution,
+)
+from evpv_prm.diagrams.world import Exercise, generator
+
+GROUP = "Solved"
+"""The folder of the pictures."""
 
 POLICIES = ("diagram-solver-small", "diagram-solver-medium", "diagram-solver-large")
-OPENING = "To answer this, I look at the picture and take it step by step."
+OPENING = "Let us look at the picture."
+OPENING_EVIDENCE = "There is nothing to check."
+WRONG, OPENED = 2 / 3, 1 / 2
+"""The fractions of the solutions that have an error, and that have a neutral opening."""
 
 
-def process_rows(problems: Iterable[Problem], seed: int) -> list[dict[str, Any]]:
-    """Return one record a question, in a random order; image paths begin with "images/"."""
-    rows = [_process_row(problem, seed) for problem in problems]
+@dataclass(frozen=True)
+class SolvedExercise:
+    """A question and one labelled solution of it."""
+
+    exercise: Exercise
+    solution: Solution
+    has_opening: bool
+
+    def row(self) -> dict[str, Any]:
+        """Return the line of `visualprocessbench.jsonl`; image paths begin with "images/"."""
+        problem = self.exercise.problem
+        steps, labels = list(self.solution.steps), list(self.solution.labels)
+        if self.has_opening:
+            steps, labels = [OPENING, *steps], [0, *labels]
+        return {
+            "image": [f"images/{path}" for path in self.exercise.images],
+            "question": problem.question,
+            "answer": problem.answer,
+            "response": {"steps": steps, "process_correctness": labels},
+            "policy_model": POLICIES[self.exercise.index % len(POLICIES)],
+            "data_source": problem.datasource,
+        }
+
+
+def make_solved(count: int, seed: int, split: str, difficulty: float) -> list[SolvedExercise]:
+    """Make labelled solutions; one does not depend on how many there are."""
+    return [_solved(generator(split, seed, GROUP, n), n, difficulty) for n in range(count)]
+
+
+def process_rows(solved: Iterable[SolvedExercise], seed: int) -> list[dict[str, Any]]:
+    """Return the records in a random order."""
+    rows = [each.row() for each in solved]
     Random(f"{seed} order of solutions").shuffle(rows)
     return rows
 
 
-def _process_row(problem: Problem, seed: int) -> dict[str, Any]:
-    rng = Random(f"{seed} solution {problem.name}")
-    solution = _solution(rng, problem)
-    steps = list(solution.steps)
-    labels = _labels(problem.steps, solution)
-    if rng.random() < 0.7:
-        steps, labels = [OPENING, *steps], [0, *labels]
-    steps.append(f"Final answer: {_final_answer(rng, problem, solution)}")
-    labels.append(1 if solution.is_right else -1)
-    return {
-        "image": [f"images/{path}" for path in problem.images],
-        "question": problem.question,
-        "answer": problem.answer,
-        "response": {"steps": steps, "process_correctness": labels},
-        "policy_model": POLICIES[problem.index % len(POLICIES)],
-        "data_source": problem.datasource,
-    }
-
-
-def _solution(rng: Random, problem: Problem) -> Solution:
-    match rng.randrange(3):
-        case 0:
-            return right([step.text for step in problem.steps])
-        case 1:
-            return misread(rng, problem.steps, "the answer", problem.value)
-        case _:
-            return miscalculated(rng, problem.steps, problem.value)
-
-
-def _labels(steps: Sequence[Step], solution: Solution) -> list[int]:
-    """Label each step: a calculation builds on what was read since the one before, the last on all.
-
-    Reading a value builds on nothing.
-    """
-    labels: list[int] = []
-    start = 0
-    for index, (step, error) in enumerate(zip(steps, solution.errors, strict=True)):
-        builds_on: list[int] = []
-        if step.fact is None:
-            builds_on = labels if index == len(steps) - 1 else labels[start:]
-            start = index + 1
-        labels.append(-1 if error or -1 in builds_on else 1)
-    return labels
-
-
-def _final_answer(rng: Random, problem: Problem, solution: Solution) -> str:
-    if solution.is_right:
-        return problem.answer
-    if problem.options:
-        return rng.choice([letter for letter in LETTERS if letter != problem.answer])
-    return solution.steps[-1].rstrip(".").split()[-1]
+def _solved(rng: Random, index: int, difficulty: float) -> SolvedExercise:
+    if rng.random() < WRONG:
+        # The error comes first and the question has to suit: else the shares would not hold.
+        error = draw_error(rng)
+        problem = make_suited(rng, error, DATASOURCES, difficulty)
+        solution = wrong_solution(rng, problem, error)
+    else:
+        problem = make_problem(rng, rng.choice(DATASOURCES), difficulty)
+        solution = right_solution(problem)
+    return SolvedExercise(Exercise(GROUP, index, problem), solution, rng.random() < OPENED)

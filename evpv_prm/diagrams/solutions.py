@@ -20,6 +20,7 @@ from evpv_prm.diagrams.questions import (
     comparison,
     conclude,
     equate,
+    make_problem,
     read,
     solve,
 )
@@ -64,6 +65,8 @@ class Solution:
         return next((i for i, error in enumerate(self.errors) if error), len(self.errors))
 
 
+_MOST_TRIES = 500
+
 _Corruption: TypeAlias = "Callable[[Random, Problem], list[Step] | None]"
 
 
@@ -93,6 +96,20 @@ def draw_error(rng: Random) -> Error:
     errors, weights = zip(*_shares(), strict=True)
     drawn: Error = rng.choices(errors, weights)[0]
     return drawn
+
+
+def make_suited(
+    rng: Random, error: Error, datasources: Sequence[str], difficulty: float
+) -> Problem:
+    """Make a question of one of the datasources that leaves room for an error.
+
+    Where none of many does, the last one is taken: the error will be one of its FALLBACKS.
+    """
+    for _ in range(_MOST_TRIES):
+        problem = make_problem(rng, rng.choice(datasources), difficulty)
+        if allows(problem, error):
+            break
+    return problem
 
 
 def allows(problem: Problem, error: Error) -> bool:

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from evpv_prm.data.corruptions import corrupt
+from evpv_prm.data.corruptions import Corruption, Error, corrupt
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import read_records
 from evpv_prm.markers import name_images
+
+_Known = TypeVar("_Known")
 
 
 def _listed(value: Any) -> Any:
@@ -31,12 +33,6 @@ class KnownSolution(BaseModel):
     results: list[dict[str, Any]]
 
 
-class KnownFact(BaseModel):
-    """A fact that a picture shows."""
-
-    statement: str
-
-
 class Truth(BaseModel):
     """What is true of a question about pictures: a line of `truth.jsonl` or of `facts.jsonl`."""
 
@@ -45,7 +41,7 @@ class Truth(BaseModel):
     image_sha256: Annotated[tuple[str, ...], BeforeValidator(_listed)]
     question: str
     description: str
-    facts: list[KnownFact] = Field(default_factory=list)
+    caption: dict[str, Any]
     solutions: list[KnownSolution] = Field(default_factory=list)
 
 
@@ -110,18 +106,21 @@ class Teacher:
             return _noise(query)
         truth = _only([t for t in truths if _asked(t) in query.text], "question")
         if query.stage == "teacher_describe" and '"key_facts"' in query.text:
-            facts = [fact.statement for fact in truth.facts]
-            return {"caption": truth.description, "key_facts": facts, "uncertain": []}
+            return truth.caption
         if query.stage == "teacher_describe":
             return {"question_text": truth.question, "image_description": truth.description}
         if query.stage != "teacher_steps":
             raise UnknownQueryError(f"stage {query.stage!r} is not known")
         known = [solution for solution in truth.solutions if _is_in(solution, query.text)]
         solution = _only(known, "solution")
+        unasked = set() if '"evidence"' in query.text else {"evidence"}
         return {
             "question": truth.question,
             "Solution_steps": solution.steps,
-            "step_judge_result": solution.results,
+            "step_judge_result": [
+                {name: value for name, value in result.items() if name not in unasked}
+                for result in solution.results
+            ],
         }
 
 
@@ -136,7 +135,7 @@ def load_teacher(path: Path, error_rate: float, seed: int) -> Teacher:
     return Teacher(read_records(path, Truth), error_rate, seed)
 
 
-def _only(found: Sequence[Any], what: str) -> Any:
+def _only(found: Sequence[_Known], what: str) -> _Known:
     if not found:
         raise UnknownQueryError(f"this {what} is not known")
     return found[0]
@@ -155,17 +154,33 @@ def _is_in(solution: KnownSolution, text: str) -> bool:
 def _noise(query: Query) -> dict[str, Any]:
     """Put errors into the description at the end of the text, be it right or not.
 
-    There are no more than the text asks for at least.
+    There are no more than the text asks for at least. They are misread values, if the description
+    states so many; else whatever can be changed.
     """
     order, _, description = query.text.rpartition("Description:\n")
     least = re.search(r"Make (\d+) to \d+", order)
     number = int(least[1]) if least else 1
     key = "".join(query.image_sha256)
-    corruption = corrupt(description, key, seed=0, max_errors=number, min_errors=number)
+    corruption = _with_misread_values(description, key, number) or corrupt(
+        description, key, seed=0, max_errors=number, min_errors=number
+    )
     if corruption is None:
         raise UnknownQueryError("this description has nothing to change")
     errors = [error.to_json() for error in corruption.errors]
     return {"errors": errors, "image_description": corruption.text}
+
+
+def _with_misread_values(description: str, key: str, number: int) -> Corruption | None:
+    draw = Random(f"{key} {description}")
+    values = list(re.finditer(r"(?<=\bshows )[1-9](?=\.)", description))
+    if len(values) < number:
+        return None
+    errors, text = [], description
+    for value in sorted(draw.sample(values, number), key=lambda match: -match.start()):
+        other = draw.choice([digit for digit in "123456789" if digit != value[0]])
+        text = text[: value.start()] + other + text[value.end() :]
+        errors.append(Error("number", value[0], other))
+    return Corruption(text, tuple(reversed(errors)))
 
 
 def _cut_off(value: Mapping[str, Any], draw: Random) -> str:

@@ -10,7 +10,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import Qwen2Tokenizer
 
 from evpv_prm import prompts
-from evpv_prm.diagrams.world import Problem, make_world
+from evpv_prm.diagrams.questions import Problem
+from evpv_prm.diagrams.world import TRAIN, make_world
 
 END_OF_TEXT, END_OF_TURN = "<|endoftext|>", "<|im_end|>"
 CONTEXT_LENGTH = 32_768
@@ -74,7 +75,8 @@ def _train() -> Tokenizer:
 
 def _training_texts() -> Iterator[str]:
     """Yield the prompts of all stages and right replies, for questions that the demo never asks."""
-    for problem in make_world(TRAINING_QUESTIONS_PER_DATASOURCE, seed=-1):
+    for exercise in make_world(TRAINING_QUESTIONS_PER_DATASOURCE, -1, TRAIN, difficulty=1.0):
+        problem = exercise.problem
         solution = problem.solution
         yield json.dumps(solution, separators=(",", ":"), ensure_ascii=False)
         for messages in _prompts(problem):

@@ -1,8 +1,8 @@
 """Labelled solutions of diagram questions, as VisualPRM400K has them, and what is true of them.
 
-Three subsets, one for each kind of question, in files with differently formed names: two of
-conversations, one of steps with scores (v1.1-Raw). From the first wrong step on, every step is
-labelled "-": no continuation of it is expected to come out right.
+Three subsets in files with differently formed names: two of conversations, one of steps with scores
+(v1.1-Raw). From the first wrong step on, every step is labelled "-": no continuation of it is
+expected to come out right. What is true labels every step on its own.
 """
 
 from __future__ import annotations
@@ -12,37 +12,49 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from evpv_prm.diagrams.exercises import Exercise
-from evpv_prm.diagrams.scene import Diagram
-from evpv_prm.diagrams.solutions import Solution, miscalculated, misread, right
-from evpv_prm.diagrams.world import SINGLE_IMAGE
+from evpv_prm.diagrams.questions import Problem, make_problem
+from evpv_prm.diagrams.solutions import (
+    Solution,
+    draw_error,
+    make_suited,
+    right_solution,
+    wrong_solution,
+)
+from evpv_prm.diagrams.world import TRAIN, generator
 
 FILES: Mapping[str, str] = {
-    "Lengths": "lengths_extracted_prm_process.jsonl",
-    "Angles": "angles_en_20240402_extracted_prm.jsonl",
-    "Counts": "v1.1/counts_raw.jsonl",
+    "Charts": "charts_extracted_prm_process.jsonl",
+    "Geometry": "geometry_en_20240402_extracted_prm.jsonl",
+    "Shapes": "v1.1/shapes_raw.jsonl",
 }
-"""The annotation file of each subset; Counts is the one of steps with scores."""
+"""The annotation file of each subset; Shapes is the one of steps with scores."""
 
-SCORED_SUBSET = "Counts"
+FAMILIES: Mapping[str, Sequence[str]] = {
+    "Charts": ("Bars", "Tables"),
+    "Geometry": ("Segments", "Triangles"),
+    "Shapes": ("Shapes",),
+}
+"""The kinds of pictures of each subset."""
+
+SCORED_SUBSET = "Shapes"
 WITHOUT_PARTNER, WITHOUT_IMAGE = 0, 1
 """Indices of the questions that are special; only the first subset has one without image."""
 
+MOST_WRONG = 3
 SYSTEM = "You check solutions step by step: answer + for a right step and - for a wrong one."
 INSTRUCTION = "Solve the problem step by step."
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A diagram with a question about it and its solutions.
+    """A question about a diagram, and its solutions.
 
     `is_divided` is False where the annotation has each solution in one piece, with one label.
     """
 
     subset: str
     index: int
-    question: str
-    diagram: Diagram
+    problem: Problem
     solutions: tuple[Solution, ...]
     is_divided: bool
     has_image: bool
@@ -51,12 +63,6 @@ class Subject:
     def image(self) -> str:
         """The picture's path, relative to the subset's folder."""
         return f"images/{self.index:03d}.png"
-
-    @property
-    def description(self) -> str:
-        """All facts of the diagram in one paragraph."""
-        facts = " ".join(fact.statement for fact in self.diagram.facts)
-        return f"A diagram of {self.subset.lower()}. {facts}"
 
     def annotations(self) -> list[dict[str, Any]]:
         """Return one record a solution, in the format of the subset."""
@@ -71,31 +77,21 @@ class Subject:
         return {
             "image": f"{self.subset}/{self.image}",
             "image_sha256": image_sha256,
-            "question": self.question,
-            "description": self.description,
+            "question": self.problem.question,
+            "description": self.problem.description,
+            "caption": self.problem.caption,
             "solutions": [
-                {
-                    "steps": solution.steps,
-                    "results": [
-                        {
-                            "step": number,
-                            "score": -1 if error else 1,
-                            "category": error.category if error else None,
-                            "subcategory": error.subcategory if error else None,
-                        }
-                        for number, error in enumerate(solution.errors, start=1)
-                    ],
-                }
+                {"steps": solution.steps, "results": _results(solution)}
                 for solution in self.solutions
             ],
         }
 
     def _conversation(self, number: int, solution: Solution) -> dict[str, Any]:
-        steps, labels = list(solution.steps), solution.labels
+        steps, labels = list(solution.steps), _labels(solution)
         if not self.is_divided:
             steps, labels = [" ".join(steps)], [solution.is_right]
         turns = [{"from": "system", "value": SYSTEM}]
-        opening = f"### Question:\n{self.question}\n\n### Solution Process:\n"
+        opening = f"### Question:\n{self.problem.question}\n\n### Solution Process:\n"
         for step, label in zip(steps, labels, strict=True):
             turns.append({"from": "human", "value": f"{opening}{step}"})
             turns.append({"from": "gpt", "value": "+" if label else "-"})
@@ -112,25 +108,27 @@ class Subject:
                 "num_mc_correct": samples if label else 0,
                 "num_mc_total": samples,
             }
-            for step, label in zip(solution.steps, solution.labels, strict=True)
+            for step, label in zip(solution.steps, _labels(solution), strict=True)
         ]
         return {
             "image": self.image,
-            "question": f"{self.question}\n{INSTRUCTION}",
-            "question_orig": self.question,
+            "question": f"{self.problem.question}\n{INSTRUCTION}",
+            "question_orig": self.problem.question,
             "response": " ".join(solution.steps),
             "steps_with_score": steps,
         }
 
 
-def make_subjects(questions_per_subset: int, seed: int) -> list[Subject]:
+def make_subjects(questions_per_subset: int, seed: int, difficulty: float) -> list[Subject]:
     """Make all subjects, subset by subset; one does not depend on how many there are.
 
     The first question of every subset has no wrong solution, and the second one of the first subset
     has no picture.
     """
     return [
-        _subject(subset, index, seed) for subset in FILES for index in range(questions_per_subset)
+        _subject(subset, index, seed, difficulty)
+        for subset in FILES
+        for index in range(questions_per_subset)
     ]
 
 
@@ -144,35 +142,42 @@ def annotation_rows(subjects: Iterable[Subject], seed: int) -> dict[str, list[di
     return rows
 
 
-def _subject(subset: str, index: int, seed: int) -> Subject:
-    # Other draws than the benchmarks' of the same seed: nothing is trained on what it is tested on.
-    rng = Random(f"{seed} training {subset} {index}")
-    exercise = rng.choice(SINGLE_IMAGE[subset])(rng)
-    good = _right_solutions(exercise)
-    wrong = [
-        misread(rng, exercise.steps, exercise.wanted, exercise.value),
-        miscalculated(rng, exercise.steps, exercise.value),
-    ]
-    rng.shuffle(wrong)
+def _subject(subset: str, index: int, seed: int, difficulty: float) -> Subject:
+    rng = generator(TRAIN, seed, "VisualPRM", subset, index)
     if index == WITHOUT_PARTNER:
-        wrong = []
+        problem = make_problem(rng, rng.choice(FAMILIES[subset]), difficulty)
+        wrong: list[Solution] = []
     else:
-        good, wrong = good[: rng.randint(1, 2)], wrong[: index % 3 + 1]
+        error = draw_error(rng)
+        problem = make_suited(rng, error, FAMILIES[subset], difficulty)
+        wrong = [wrong_solution(rng, problem, error)]
+        wrong += [wrong_solution(rng, problem) for _ in range(rng.randrange(MOST_WRONG))]
     return Subject(
         subset,
         index,
-        f"What is {exercise.wanted}?",
-        exercise.diagram,
-        (*good, *wrong),
+        problem,
+        tuple(dict.fromkeys((right_solution(problem), *wrong))),
         is_divided=index % 3 != 2,
         has_image=subset != next(iter(FILES)) or index != WITHOUT_IMAGE,
     )
 
 
-def _right_solutions(exercise: Exercise) -> list[Solution]:
-    """Return the same way to the answer in two wordings."""
-    wordings: Sequence[tuple[str, ...]] = (
-        tuple(step.text for step in exercise.steps),
-        tuple(step.fact.statement if step.fact else step.text for step in exercise.steps),
-    )
-    return [right(texts) for texts in wordings]
+def _labels(solution: Solution) -> list[bool]:
+    """Label each step: True up to the first wrong one."""
+    return [index < solution.first_wrong for index in range(len(solution.steps))]
+
+
+def _results(solution: Solution) -> list[dict[str, Any]]:
+    """Return what is true of each step, in the form of a teacher's results."""
+    return [
+        {
+            "step": number,
+            "evidence": evidence,
+            "score": label,
+            "category": error.category if error else None,
+            "subcategory": error.subcategory if error else None,
+        }
+        for number, (evidence, label, error) in enumerate(
+            zip(solution.evidence, solution.labels, solution.errors, strict=True), start=1
+        )
+    ]

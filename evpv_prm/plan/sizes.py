@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import orjson
 
 from evpv_prm.config import Config
+from evpv_prm.data.questions import ANY_DATASOURCE
 from evpv_prm.jsonl import read_lines, read_rows
 from evpv_prm.plan.tables import Size
 from evpv_prm.workflow import MANIFEST, annotation_files, question_files, solution_files
@@ -116,8 +117,11 @@ def _questions(config: Config, name: str, look_up: LookUp) -> Count:
     if selected.is_file():
         return Count(sum(1 for _ in read_lines(selected))).at_most(benchmark.limit)
     if Path(benchmark.questions).is_file():
-        return Count(_by_datasource(benchmark.questions)[datasource]).at_most(benchmark.limit)
-    return look_up(datasource, benchmark.questions).at_most(benchmark.limit)
+        found = _by_datasource(benchmark.questions)
+        count = found.total() if datasource == ANY_DATASOURCE else found[datasource]
+        return Count(count).at_most(benchmark.limit)
+    known_as = name if datasource == ANY_DATASOURCE else datasource
+    return look_up(known_as, benchmark.questions).at_most(benchmark.limit)
 
 
 def _solutions(config: Config, look_up: LookUp) -> tuple[Count, Count]:

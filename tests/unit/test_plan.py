@@ -211,7 +211,8 @@ def test_files_that_are_there_are_counted(tmp_path: Path) -> None:
                 "a": benchmark,
                 "b": benchmark,
                 "first": benchmark | {"datasource": "a", "limit": 2},
-                "gone": {"questions": "none.jsonl", "images": "i"},
+                "all": benchmark | {"datasource": "*"},
+                "gone": {"questions": "none.jsonl", "images": "i", "datasource": "*"},
             },
             "step_level": {"solutions": str(solutions), "limit": 2},
             "verifier": {"model": "owner/verifier"},
@@ -219,7 +220,7 @@ def test_files_that_are_there_are_counted(tmp_path: Path) -> None:
     )
     sizes = measure(config, {})
     numbers = {name: count.number for name, count in sizes.questions.items()}
-    assert numbers == {"a": 3, "b": 2, "first": 2, "gone": 0}
+    assert numbers == {"a": 3, "b": 2, "first": 2, "all": 5, "gone": 0}
     assert (sizes.solutions.number, sizes.steps.number) == (2, 3)
     assert sizes.questions["gone"].basis == "unknown"
     assert sizes.assumed == ["gone: no file, and no known size: not counted"]

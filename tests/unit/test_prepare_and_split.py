@@ -65,6 +65,14 @@ def test_preparing_selects(tmp_path):
     assert [question.answer for question in read_records(out, Question)] == ["1", "3", "5"]
 
 
+def test_a_star_takes_all_datasources_and_each_record_keeps_its_own(tmp_path):
+    write_rows(tmp_path / "q.jsonl", rows(9))
+    out = tmp_path / "prepared.jsonl"
+    assert prepare("--questions", tmp_path / "q.jsonl", "--datasource", "*", "--output", out) == 0
+    prepared = read_records(out, Question)
+    assert [question.datasource for question in prepared] == [r["datasource"] for r in rows(9)]
+
+
 def test_nothing_is_written_after_an_error(tmp_path, capsys):
     questions = tmp_path / "q.jsonl"
     questions.write_bytes(orjson.dumps(rows(1)[0]) + b"\n{\n")
