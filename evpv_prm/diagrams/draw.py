@@ -55,7 +55,8 @@ def pixels(diagram: Diagram) -> Pixels:
 def png(diagram: Diagram) -> bytes:
     """Draw a diagram; return the bytes of a PNG file, the same for the same diagram."""
     buffer = BytesIO()
-    Image.fromarray(pixels(diagram)).save(buffer, "PNG")
+    # Noise can hardly be compressed: trying less hard costs nothing.
+    Image.fromarray(pixels(diagram)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

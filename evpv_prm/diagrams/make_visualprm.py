@@ -30,7 +30,8 @@ def write_tree(directory: Path, subjects: Sequence[Subject], seed: int) -> None:
         content = png(subject.problem.diagrams[0])
         truth.append(subject.truth_row(hashlib.sha256(content).hexdigest()))
         if subject.has_image:
-            with atomic_write(directory / "images" / subject.subset / subject.image) as stream:
+            path = directory / "images" / subject.subset / subject.image
+            with atomic_write(path, durable=False) as stream:
                 stream.write(content)
     write_rows(directory / "truth.jsonl", truth)
     for file, rows in annotation_rows(subjects, seed).items():

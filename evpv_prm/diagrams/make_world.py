@@ -68,7 +68,7 @@ def write_world(
         for path, diagram in zip(exercise.images, exercise.problem.diagrams, strict=True):
             content = png(diagram)
             digests.append(hashlib.sha256(content).hexdigest())
-            with atomic_write(directory / "images" / path) as stream:
+            with atomic_write(directory / "images" / path, durable=False) as stream:
                 stream.write(content)
         truth.append(exercise.truth_row(digests))
     write_rows(directory / "facts.jsonl", truth)
