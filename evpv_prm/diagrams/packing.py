@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,7 @@ def pack(model: PreTrainedModel, path: Path) -> None:
         name: tensor.detach().to("cpu", torch.bfloat16).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    content = save(
-        weights,
-        metadata={"architecture": type(model).__name__, "tokenizer": tokenizer_digest()},
-    )
+    content = save(weights, metadata={"origin": _origin(model)})
     with atomic_write(path) as stream:
         stream.write(content)
 
@@ -51,13 +49,14 @@ def unpack(name: Name, path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     with safe_open(path, framework="pt") as file:
-        origin = file.metadata() or {}
+        origin = (file.metadata() or {}).get("origin")
         weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    if origin.get("tokenizer") != tokenizer_digest():
-        raise UserError(f"{path}: trained with another tokenizer than this package's")
-    shapes = {key: tensor.shape for key, tensor in compact_model(name, seed=0).state_dict().items()}
+    model = compact_model(name, seed=0)
+    if origin != _origin(model):
+        raise UserError(f"{path}: expected the weights of {_origin(model)}, not of {origin}")
+    shapes = {key: tensor.shape for key, tensor in model.state_dict().items()}
     if {key: tensor.shape for key, tensor in weights.items()} != shapes:
-        raise UserError(f"{path}: not the weights of a {name} of this package's size")
+        raise UserError(f"{path}: the weights of a {name} of another size")
     return weights
 
 
@@ -70,3 +69,12 @@ def load_compact(name: Name, path: Path) -> PreTrainedModel:
     model = compact_model(name, seed=0)
     model.load_state_dict(unpack(name, path))
     return model
+
+
+def _origin(model: PreTrainedModel) -> str:
+    """Return what weights must have in common with the model that takes them.
+
+    One text, since the order of several entries would change from file to file.
+    """
+    origin = {"architecture": type(model).__name__, "tokenizer": tokenizer_digest()}
+    return json.dumps(origin)
