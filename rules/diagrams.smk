@@ -1,4 +1,4 @@
-# The demo's inputs: a synthetic world of diagrams and tiny models with random weights.
+# The demo's inputs: a synthetic world of diagrams and tiny models, trained or with random weights.
 # Takes nothing; gives results/world/, results/visualprm/ and results/tiny/. Runs only where the
 # configuration asks for these files.
 
@@ -75,9 +75,33 @@ rule build_tiny_model:
         **needs(4, 10),
     params:
         seed=CONFIG.diagrams.seed,
-        code=lambda wildcards: code_digest(f"diagrams.tiny_{wildcards.architecture}"),
+        code=lambda wildcards: code_digest(
+            f"diagrams.tiny_{wildcards.architecture}", "diagrams.weights"
+        ),
     message:
         "Build a tiny random {wildcards.architecture} model"
     shell:
         "python -m evpv_prm.diagrams.tiny_{wildcards.architecture} --output {output:q}"
         " --seed {params.seed} > {log:q} 2>&1"
+
+
+rule expand_tiny_model:
+    output:
+        directory(f"{RESULTS}/tiny/{{trained}}"),
+    log:
+        f"{RESULTS}/logs/expand_tiny_model/{{trained}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/expand_tiny_model/{{trained}}.tsv"
+    wildcard_constraints:
+        trained="policy|verifier",
+    conda:
+        "../envs/models.yaml"
+    resources:
+        **needs(4, 10),
+    params:
+        code=code_digest("diagrams.expand_weights", "diagrams.weights"),
+    message:
+        "Write the directory of the trained tiny {wildcards.trained}"
+    shell:
+        "python -m evpv_prm.diagrams.expand_weights --model {wildcards.trained} --output {output:q}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,86 @@
+"""What a tiny model is fed: the tokens and pixels that vLLM, ms-swift and transformers make.
+
+A pretraining makes them here in bulk, without the processors; tests hold them against vLLM's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evpv_prm.diagrams import internvl, qwen25vl
+from evpv_prm.diagrams.architectures import Name
+
+if TYPE_CHECKING:
+    import PIL.Image
+    import torch
+
+IMAGE_SIZE = internvl.IMAGE_SIZE
+"""Width and height of the pictures, in pixels."""
+IMAGE_TOKENS = internvl.IMAGE_TOKENS
+"""Tokens of a picture, in both models."""
+
+# ImageNet's and CLIP's, as the published models have them.
+_NORMALISATION = {
+    "policy": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "verifier": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+
+
+def prompt_text(name: Name, messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return a prompt (see `evpv_prm.prompts`) up to where the reply begins, images expanded.
+
+    The policy's chat template is written for text: vLLM puts every part on a line of its own.
+    """
+    if name == "verifier":
+        mark = "<|image_pad|>"
+        return _render(qwen25vl.CHAT_TEMPLATE, messages).replace(mark, mark * IMAGE_TOKENS)
+    picture = f"<img>{'<IMG_CONTEXT>' * IMAGE_TOKENS}</img>"
+    texts = [
+        {
+            "role": message["role"],
+            "content": "\n".join(part.get("text", picture) for part in message["content"]),
+        }
+        for message in messages
+    ]
+    return _render(internvl.CHAT_TEMPLATE, texts)
+
+
+def pixel_values(name: Name, pictures: Sequence[PIL.Image.Image]) -> dict[str, torch.Tensor]:
+    """Return the arguments of a model's forward pass that hold its pictures.
+
+    Policy: `pixel_values` [pictures, 3, 112, 112]. Verifier: `pixel_values` [pictures × 64, 1176],
+    a row for each patch (3 channels × 2 equal frames × 14 × 14), patches of a token together, and
+    `image_grid_thw` [pictures, 3].
+
+    Raises:
+        ValueError: a picture has another size than 112×112, and would have to be resized.
+    """
+    import torch
+
+    if sizes := {picture.size for picture in pictures} - {(IMAGE_SIZE, IMAGE_SIZE)}:
+        raise ValueError(f"pictures of the size {sorted(sizes)[0]}")
+    mean, deviation = (np.array(values, np.float32) for values in _NORMALISATION[name])
+    colours = np.stack([np.asarray(picture.convert("RGB"), np.float32) for picture in pictures])
+    pixels = ((colours / np.float32(255) - mean) / deviation).transpose(0, 3, 1, 2)
+    if name == "policy":
+        return {"pixel_values": torch.from_numpy(np.ascontiguousarray(pixels))}
+    patch, merge = qwen25vl.PATCH_SIZE, qwen25vl.MERGE_SIZE
+    side = IMAGE_SIZE // patch
+    blocks = pixels.reshape(-1, 3, side // merge, merge, patch, side // merge, merge, patch)
+    # To: picture, block row, block column, patch row and column in the block, channel, pixels.
+    blocks = blocks.transpose(0, 2, 5, 3, 6, 1, 4, 7)[:, :, :, :, :, :, None]
+    frames = np.broadcast_to(blocks, (*blocks.shape[:6], 2, patch, patch))
+    return {
+        "pixel_values": torch.from_numpy(frames.reshape(len(pixels) * side**2, -1)),
+        "image_grid_thw": torch.tensor([[1, side, side]] * len(pixels)),
+    }
+
+
+def _render(template: str, messages: Sequence[Mapping[str, Any]]) -> str:
+    import jinja2
+
+    text: str = jinja2.Template(template).render(messages=messages, add_generation_prompt=True)
+    return text

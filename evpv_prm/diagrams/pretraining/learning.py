@@ -1,0 +1,80 @@
+"""Optimisers, the learning rate over a stage, and the loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from evpv_prm.diagrams.pretraining.batches import Batch
+
+WARMUP_STEPS = 30
+FLAT_FRACTION = 0.4
+FINAL_RATE = 0.02
+
+
+class Optimisers:
+    """Muon for the matrices inside the layers, AdamW for everything else."""
+
+    def __init__(
+        self, named: Iterable[tuple[str, nn.Parameter]], matrix_rate: float, other_rate: float
+    ) -> None:
+        """Take named parameters and the learning rates of both."""
+        learnt = [(name, p) for name, p in named if p.requires_grad]
+        matrices = [p for name, p in learnt if p.ndim == 2 and not _is_table(name)]
+        chosen = set(map(id, matrices))
+        self._others = [p for _, p in learnt if id(p) not in chosen]
+        self._optimisers = [
+            torch.optim.Muon(matrices, lr=matrix_rate, momentum=0.95, weight_decay=0.0),
+            torch.optim.AdamW(self._others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
+        self._rates = [matrix_rate, other_rate]
+
+    def step(self, loss: torch.Tensor, factor: float) -> None:
+        """Go one step down the loss, at `factor` of the learning rates."""
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._others, 1.0)
+        for optimiser, rate in zip(self._optimisers, self._rates, strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+            optimiser.step()
+            optimiser.zero_grad()
+
+    def state(self) -> list[dict[str, object]]:
+        """Return what a later run needs to go on."""
+        return [optimiser.state_dict() for optimiser in self._optimisers]
+
+    def restore(self, states: Sequence[dict[str, object]]) -> None:
+        """Go on from `state`."""
+        for optimiser, state in zip(self._optimisers, states, strict=True):
+            optimiser.load_state_dict(state)
+
+
+def _is_table(name: str) -> bool:
+    return "embed_tokens" in name or "lm_head" in name
+
+
+def rate_factor(step: int, steps: int) -> float:
+    """Return the share of the learning rate at a step: a warm-up, a plateau, a linear descent."""
+    done = step / steps
+    descent = 1.0 if done < FLAT_FRACTION else (1 - done) / (1 - FLAT_FRACTION)
+    return min(1.0, (step + 1) / WARMUP_STEPS) * max(FINAL_RATE, descent)
+
+
+def reply_loss(
+    states: torch.Tensor, head: nn.Module, batch: Batch, unused: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the weighted cross-entropy of the taught tokens, and which were the likeliest.
+
+    `states` are (B, N, width). The last row of `head` stands for `unused` ids of the expanded
+    vocabulary, as likely as all of them together.
+    """
+    logits = head(states.flatten(0, 1)[batch.where]).float()
+    if unused > 1:
+        logits = torch.cat([logits[:, :-1], logits[:, -1:] + math.log(unused)], dim=1)
+    losses = F.cross_entropy(logits, batch.targets, reduction="none")
+    loss = (losses * batch.weights).sum() / batch.weights.sum()
+    return loss, logits.argmax(-1) == batch.targets

@@ -1,0 +1,57 @@
+"""The first stage: a vision model learns to read, through a probe that looks values up by label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from evpv_prm.diagrams.families import LABELS
+from evpv_prm.diagrams.scene import Diagram
+
+ABSENT = 0
+"""The probe's answer for a label that a picture does not have; else the value, 1 to 9."""
+ABSENT_LABELS = 3
+"""Labels asked for in vain, a picture."""
+
+
+class Probe(nn.Module):
+    """One query a label: attention over a picture's tokens, then the value.
+
+    What it needs is what a language model needs: a label and its value bound to each other.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(len(LABELS), width))
+        self.norm = nn.RMSNorm(width)
+        self.keys = nn.Linear(width, width)
+        self.values = nn.Linear(width, width)
+        self.answer = nn.Linear(width, 10)
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """Return logits (pictures, labels, 10) from a picture's tokens (pictures, 16, width)."""
+        tokens = self.norm(seen)
+        scores = self.queries @ self.keys(tokens).transpose(1, 2) / tokens.shape[-1] ** 0.5
+        pooled = scores.softmax(-1) @ self.values(tokens)
+        logits: torch.Tensor = self.answer(F.silu(pooled) + self.queries)
+        return logits
+
+
+def questions(
+    rng: Random, diagrams: Sequence[Diagram]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return (picture, label, value) of what is asked: all facts, and a few absent labels."""
+    asked: list[tuple[int, int, int]] = []
+    for picture, diagram in enumerate(diagrams):
+        facts = {fact.label: fact.value for fact in diagram.facts}
+        asked += [(picture, LABELS.index(label), value) for label, value in facts.items()]
+        others = [label for label in LABELS if label not in facts]
+        asked += [
+            (picture, LABELS.index(label), ABSENT) for label in rng.sample(others, ABSENT_LABELS)
+        ]
+    pictures, labels, values = (torch.tensor(column) for column in zip(*asked, strict=True))
+    return pictures, labels, values

@@ -1,0 +1,74 @@
+"""The recipe: which stages make which model, and their settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from evpv_prm.diagrams import architectures
+from evpv_prm.diagrams.families import LABELS
+from evpv_prm.diagrams.pretraining import checkpoints, stages
+from evpv_prm.diagrams.pretraining.encoding import Encoder
+from evpv_prm.diagrams.pretraining.stages import Plan, Report
+from evpv_prm.diagrams.pretraining.students import Policy, Student, Verifier
+
+TEXT = "read"
+PLANS = {
+    "verifier-see": Plan("verifier-see", 900, 0.02, 2e-3, difficulty=1.0),
+    "policy-see": Plan("policy-see", 700, 0.02, 2e-3, difficulty=0.3),
+    TEXT: Plan(
+        TEXT, 3000, 0.02, 3e-3,
+        mix={
+            "drill": 6, "judge_from_text": 3, "audit_from_text": 1.5,
+            "solve_from_text": 1, "premises": 0.5,
+        },
+    ),
+    "verifier": Plan(
+        "verifier", 3000, 0.01, 2e-3, difficulty=1.0, pool=12_000,
+        mix={
+            "describe": 2, "caption": 3, "judge": 2, "judge_from_text": 1.5, "audit": 2,
+            "premises": 0.5, "drill": 0.5,
+        },
+    ),
+    "policy": Plan(
+        "policy", 2000, 0.01, 2e-3, difficulty=0.3, pool=12_000,
+        mix={"answer": 5, "solve": 2, "caption": 2, "drill": 0.5},
+    ),
+}  # fmt: skip
+_STUDENTS = {"verifier": Verifier, "policy": Policy}
+_WORDS = frozenset(word for label in LABELS for word in label.split())
+
+
+def weigh(token: str) -> float:
+    """Say how much a token of a reply counts: verdicts most, what only frames them little."""
+    word = token.strip()
+    if word in ("right", "wrong", "true", "false"):
+        return 2.0
+    if word.isdigit() or word == "null":
+        return 1.0
+    if word in _WORDS or word in ("+", "-", "*", "/", ">"):
+        return 0.5
+    return 0.15
+
+
+def run(name: str, work: Path, seed: int, report: Report) -> None:
+    """Run a stage; it goes on from its checkpoint or starts from the stages that it builds on."""
+    plan = PLANS[name]
+    student: Student = _STUDENTS[name.partition("-")[0]](seed) if name != TEXT else Verifier(seed)
+    encoder = Encoder(student.tokenizer, student.image_id, weigh)
+    if name.endswith("-see"):
+        stages.see(student, plan, seed, work, report)
+    elif name == TEXT:
+        stages.read(student, encoder, plan, seed, work, report)
+    else:
+        _build_on(student, name, work)
+        stages.look_and_read(student, encoder, plan, seed, work, report)
+
+
+def _build_on(student: Student, name: str, work: Path) -> None:
+    """Take the vision model of one stage and the language model of another."""
+    seeing, reading = (checkpoints.load(work / f"{stage}.pt") for stage in (f"{name}-see", TEXT))
+    assert seeing and reading
+    student.take_vision(seeing["model"])
+    student.take_language(reading["model"], architectures.compact_tokenizer("verifier"))

@@ -1,0 +1,244 @@
+"""The stages of a pretraining: reading pictures, looking up in texts, and both together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from evpv_prm.diagrams.draw import pixels
+from evpv_prm.diagrams.families import FAMILIES, make_diagram
+from evpv_prm.diagrams.pretraining import checkpoints, tasks
+from evpv_prm.diagrams.pretraining.batches import Batch, collate
+from evpv_prm.diagrams.pretraining.encoding import Encoder, Sequences, Turn
+from evpv_prm.diagrams.pretraining.learning import Optimisers, rate_factor, reply_loss
+from evpv_prm.diagrams.pretraining.probe import ABSENT, Probe, questions
+from evpv_prm.diagrams.pretraining.students import Student
+from evpv_prm.diagrams.questions import DATASOURCES, Problem, make_problem
+
+PICTURES_A_STEP = 96
+SAVE_EVERY, REPORT_EVERY = 200, 50
+IMPORTANT = 1.0
+"""Weight from which a token says something: a value or a verdict."""
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a stage lasts, how fast it learns and how hard its pictures are."""
+
+    name: str
+    steps: int
+    matrix_rate: float
+    other_rate: float
+    difficulty: float = 0.0
+    mix: Mapping[str, float] | None = None
+    tokens: int = 4096
+    pool: int = 0
+
+
+def see(
+    student: Student, plan: Plan, seed: int, folder: Path, report: Report
+) -> None:
+    """Teach a vision model to read: values by label, in pictures as hard as the plan says."""
+    torch.manual_seed(seed)
+    probe = Probe(student.width)
+    learnt = [*student.named_vision(), *((f"probe.{n}", p) for n, p in probe.named_parameters())]
+    progress = _Progress(plan, folder, report, student.model, learnt, {"probe": probe})
+    for step in progress.steps():
+        rng = Random(f"{seed} pretraining {plan.name} {step}")
+        diagrams = [
+            make_diagram(rng, rng.choice(FAMILIES), rng.random() * plan.difficulty)
+            for _ in range(PICTURES_A_STEP)
+        ]
+        at, labels, values = questions(rng, diagrams)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = probe(student.look(np.stack([pixels(d) for d in diagrams])))[at, labels]
+        logits = logits.float()
+        present = values != ABSENT
+        hits = (logits.argmax(-1) == values).float()
+        loss = F.cross_entropy(logits, values)
+        progress.step(loss, {"value": hits[present].mean(), "absent": hits[~present].mean()})
+
+
+def read(
+    student: Student, encoder: Encoder, plan: Plan, seed: int, folder: Path, report: Report
+) -> None:
+    """Teach a language model to look up, to calculate and to judge, in texts alone."""
+    learnt = list(student.named_language())
+    progress = _Progress(plan, folder, report, student.model, learnt, {})
+    for step in progress.steps():
+        rng = Random(f"{seed} pretraining {plan.name} {step}")
+        name = _draw_task(rng, plan)
+        sequences = _fill(
+            plan.tokens, lambda: _text_sequences(rng, name, student, encoder)
+        )
+        batch = collate(sequences, student.places)
+        progress.step(*_loss(student, batch, None, name))
+
+
+def _text_sequences(rng: Random, name: str, student: Student, encoder: Encoder) -> Sequences:
+    if name == "drill":
+        return drill_sequences(rng, encoder)
+    problem = make_problem(rng, rng.choice(DATASOURCES), 0.0)
+    return _sequences(student, encoder, getattr(tasks, name)(rng, problem))
+
+
+def drill_sequences(rng: Random, encoder: Encoder) -> Sequences:
+    """Return a drill as one sequence in which the replies are taught."""
+    facts, claims = tasks.drill(rng)
+    ids = encoder.encode(f"{facts}\n")
+    weights = [0.0] * len(ids)
+    for claim, reply in claims:
+        given = encoder.encode(claim)
+        taught = encoder.encode(f" {reply}\n")
+        ids += given + taught
+        weights += [0.0] * len(given) + encoder.weights(taught)
+    return Sequences(ids, weights, [])
+
+
+def look_and_read(
+    student: Student, encoder: Encoder, plan: Plan, seed: int, folder: Path, report: Report
+) -> None:
+    """Teach the whole model its tasks; the vision model stays as it is.
+
+    What it sees of a pool of pictures is computed once.
+    """
+    assert plan.pool
+    pool = [_pool_problem(seed, plan, index) for index in range(plan.pool)]
+    seen = _look_at(student, pool)
+    learnt = list(student.named_language())
+    progress = _Progress(plan, folder, report, student.model, learnt, {})
+    for step in progress.steps():
+        rng = Random(f"{seed} pretraining {plan.name} {step}")
+        name = _draw_task(rng, plan)
+        views: list[torch.Tensor] = []
+
+        def example(rng: Random = rng, name: str = name, views: list[torch.Tensor] = views) -> Sequences:
+            if name == "drill":
+                return drill_sequences(rng, encoder)
+            index = rng.randrange(len(pool))
+            exchange = getattr(tasks, name)(rng, pool[index])
+            if exchange.shows_pictures:
+                views.append(seen[index])
+            return _sequences(student, encoder, exchange)
+
+        sequences = _fill(plan.tokens, example)
+        batch = collate(sequences, student.places)
+        progress.step(*_loss(student, batch, torch.cat(views) if views else None, name))
+
+
+def _pool_problem(seed: int, plan: Plan, index: int) -> Problem:
+    rng = Random(f"{seed} pretraining {plan.name} pool {index}")
+    return make_problem(rng, rng.choice(DATASOURCES), rng.random() * plan.difficulty)
+
+
+@torch.no_grad()
+def _look_at(student: Student, problems: Sequence[Problem]) -> list[torch.Tensor]:
+    """Return what is seen of each problem's pictures: (pictures · 16, width)."""
+    diagrams = [diagram for problem in problems for diagram in problem.diagrams]
+    parts = [
+        student.look(np.stack([pixels(d) for d in diagrams[start : start + 256]])).bfloat16()
+        for start in range(0, len(diagrams), 256)
+    ]
+    views = iter(torch.cat(parts))
+    return [torch.cat([next(views) for _ in problem.diagrams]) for problem in problems]
+
+
+def _sequences(student: Student, encoder: Encoder, exchange: tasks.Exchange) -> Sequences:
+    turns = [Turn(student.render(prompt), reply) for prompt, reply in exchange.turns]
+    return encoder.sequences(turns)
+
+
+def _fill(tokens: int, example: Callable[[], Sequences]) -> list[Sequences]:
+    """Return examples until the padded batch holds so many tokens."""
+    batch = [example()]
+    while (len(batch) + 1) * max(map(len, batch)) <= tokens:
+        batch.append(example())
+    return batch
+
+
+def _draw_task(rng: Random, plan: Plan) -> str:
+    assert plan.mix
+    return rng.choices(list(plan.mix), list(plan.mix.values()))[0]
+
+
+def _loss(
+    student: Student, batch: Batch, seen: torch.Tensor | None, name: str
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    with torch.autocast("cpu", torch.bfloat16):
+        states = student.read(batch, seen)
+        loss, hits = reply_loss(states, student.head, batch, student.unused)
+    important = batch.weights >= IMPORTANT
+    verdicts = batch.weights > IMPORTANT
+    figures = {name: hits[important].float().mean()}
+    if verdicts.any():
+        figures[f"{name}:verdict"] = hits[verdicts].float().mean()
+    return loss, figures
+
+
+class _Progress:
+    """One stage: goes on from its checkpoint, steps, saves, reports running means."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        report: Report,
+        model: nn.Module,
+        learnt: Sequence[tuple[str, nn.Parameter]],
+        beside: Mapping[str, nn.Module],
+    ) -> None:
+        self._plan, self._report = plan, report
+        self._path = folder / f"{plan.name}.pt"
+        self._modules = {"model": model, **beside}
+        model.requires_grad_(False)
+        for _, parameter in learnt:
+            parameter.requires_grad_(True)
+        self._optimisers = Optimisers(learnt, plan.matrix_rate, plan.other_rate)
+        self._means: dict[str, float] = {}
+        self._step = 0
+        if state := checkpoints.load(self._path):
+            self._step = state["step"]
+            for name, module in self._modules.items():
+                module.load_state_dict(state[name])
+            self._optimisers.restore(state["optimisers"])
+
+    def steps(self) -> range:
+        """Return the steps that are left."""
+        self._started = time.monotonic()
+        self._first = self._step
+        return range(self._step, self._plan.steps)
+
+    def step(self, loss: torch.Tensor, figures: Mapping[str, torch.Tensor]) -> None:
+        """Learn from a loss."""
+        self._optimisers.step(loss, rate_factor(self._step, self._plan.steps))
+        self._step += 1
+        for name, value in {"loss": loss.detach(), **figures}.items():
+            old = self._means.get(name, float(value))
+            self._means[name] = 0.95 * old + 0.05 * float(value)
+        is_last = self._step == self._plan.steps
+        if self._step % REPORT_EVERY == 0 or is_last:
+            taken = time.monotonic() - self._started
+            self._report(
+                {
+                    "stage": self._plan.name,
+                    "step": self._step,
+                    "steps": self._plan.steps,
+                    "seconds_a_step": round(taken / (self._step - self._first), 3),
+                    **{name: round(value, 4) for name, value in self._means.items()},
+                }
+            )
+        if self._step % SAVE_EVERY == 0 or is_last:
+            state = {name: module.state_dict() for name, module in self._modules.items()}
+            state |= {"step": self._step, "optimisers": self._optimisers.state()}
+            checkpoints.save(self._path, state)

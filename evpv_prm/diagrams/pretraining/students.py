@@ -1,0 +1,288 @@
+"""The two tiny models as the pretraining sees them: pictures in, hidden states out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from evpv_prm.diagrams import architectures
+from evpv_prm.diagrams.pretraining.batches import Batch
+from evpv_prm.prompts import Prompt
+
+Pictures = npt.NDArray[np.uint8]
+"""Pixels, (pictures, 112, 112, 3)."""
+
+SIDE = 4
+"""Tokens along one side of a picture."""
+PICTURE = "<img><IMG_CONTEXT></img>"
+"""A picture in the policy's prompts."""
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Student:
+    """A model to pretrain; ids are those of its compact vocabulary."""
+
+    name: architectures.Name
+    image_token: str
+
+    def __init__(self, seed: int) -> None:
+        """Make the model with random weights."""
+        self.model: Any = architectures.compact_model(self.name, seed)
+        self.tokenizer = architectures.compact_tokenizer(self.name)
+        self.image_id: int = self.tokenizer.get_vocab()[self.image_token]
+        self.unused = architectures.compact_ids(self.name).unused
+        self.language.config._attn_implementation = ATTENTION
+        with torch.no_grad():
+            _initialise(self.model)
+
+    @property
+    def language(self) -> Any:
+        """The language model without its head."""
+        return self.model.model.language_model
+
+    @property
+    def head(self) -> nn.Module:
+        """Hidden states to logits."""
+        head: nn.Module = self.model.lm_head
+        return head
+
+    @property
+    def width(self) -> int:
+        """The width of hidden states."""
+        width: int = self.language.config.hidden_size
+        return width
+
+    def named_language(self) -> list[tuple[str, nn.Parameter]]:
+        """What the language model learns."""
+        return [(n, p) for n, p in self.model.named_parameters() if _is_language(n)]
+
+    def named_vision(self) -> list[tuple[str, nn.Parameter]]:
+        """What the vision model learns."""
+        return [(n, p) for n, p in self.model.named_parameters() if not _is_language(n)]
+
+    def take_vision(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take the vision model of another checkpoint of this architecture."""
+        taken = {name: tensor for name, tensor in weights.items() if not _is_language(name)}
+        self.model.load_state_dict(taken, strict=False)
+
+    def take_language(self, weights: Mapping[str, torch.Tensor], tokenizer: Any) -> None:
+        """Take the language model of another architecture; rows belong together by their token."""
+        rows = tokenizer.get_vocab()
+        pairs = [(mine, rows[token]) for token, mine in self.tokenizer.get_vocab().items() if token in rows]
+        mine, theirs = (list(column) for column in zip(*pairs, strict=True))
+        own = self.model.state_dict()
+        for name, tensor in weights.items():
+            if not _is_language(name):
+                continue
+            if name.endswith(TABLES):
+                own[name][mine] = tensor[theirs]
+            else:
+                own[name].copy_(tensor)
+
+    def render(self, prompt: Prompt) -> str:
+        """Return the prompt's text in the model's own chat format, up to the reply."""
+        raise NotImplementedError
+
+    def places(self, ids: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Return the position of every token."""
+        raise NotImplementedError
+
+    def look(self, pictures: Pictures) -> torch.Tensor:
+        """Return what the language model sees of pictures: (pictures, 16, width)."""
+        raise NotImplementedError
+
+    def read(self, batch: Batch, seen: torch.Tensor | None) -> torch.Tensor:
+        """Return the hidden states (B, N, width), given the pictures in the order of the ids."""
+        embedded = _embedded(self.language.embed_tokens, batch.ids, seen, self.image_id)
+        bias = torch.zeros(batch.sees.shape, dtype=torch.bfloat16)
+        states: torch.Tensor = self.language(
+            inputs_embeds=embedded,
+            attention_mask={"full_attention": bias.masked_fill_(~batch.sees, -1e9)},
+            position_ids=self.positions(batch.positions),
+            use_cache=False,
+        ).last_hidden_state
+        return states
+
+    def positions(self, positions: torch.Tensor) -> torch.Tensor:
+        """Return the positions (3, B, N) in the form that the architecture takes."""
+        return positions
+
+
+TABLES = ("embed_tokens.weight", "lm_head.weight")
+"""Weights with a row for every token."""
+
+
+def _is_language(name: str) -> bool:
+    return "language_model" in name or name.startswith("lm_head")
+
+
+def _attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bias: torch.Tensor,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend as written: on a CPU, the fused kernel's backward pass is twice as slow."""
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3) + bias
+    weights = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
+    return (weights @ value).transpose(1, 2).contiguous(), None
+
+
+ATTENTION = "pretraining"
+ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
+
+
+def _normalised(
+    pictures: Pictures, mean: Sequence[float], deviation: Sequence[float]
+) -> torch.Tensor:
+    """Return the pixels as (pictures, 3, 112, 112), scaled as the image processor does."""
+    scaled = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    shape = (1, 3, 1, 1)
+    return (scaled - torch.tensor(mean).view(shape)) / torch.tensor(deviation).view(shape)
+
+
+class Verifier(Student):
+    """Qwen2.5-VL: a position is a place in time and on the picture."""
+
+    name = "verifier"
+    image_token = "<|image_pad|>"
+
+    def render(self, prompt: Prompt) -> str:
+        """Return the prompt's text in the model's own chat format, up to the reply."""
+        text: str = self.tokenizer.apply_chat_template(
+            list(prompt.messages), tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    def places(self, ids: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Return the position of every token; a picture's lie on a square."""
+        places: list[tuple[int, int, int]] = []
+        start, index = 0, 0
+        while index < len(ids):
+            if ids[index] == self.image_id:
+                places += [
+                    (start, start + y, start + x) for y in range(SIDE) for x in range(SIDE)
+                ]
+                index += SIDE * SIDE
+                start += SIDE
+            else:
+                places.append((start, start, start))
+                index += 1
+                start += 1
+        return places
+
+    def look(self, pictures: Pictures) -> torch.Tensor:
+        """Return what the language model sees of pictures: (pictures, 16, width)."""
+        count, patch = len(pictures), 14
+        pixels = _normalised(pictures, CLIP_MEAN, CLIP_DEVIATION)
+        # Rows of patches in squares of 2 × 2, each patch twice: a picture is a film of two frames.
+        squares = pixels.view(count, 3, SIDE, 2, patch, SIDE, 2, patch)
+        patches = squares.permute(0, 2, 5, 3, 6, 1, 4, 7).reshape(-1, 3, 1, patch, patch)
+        flat = patches.expand(-1, 3, 2, patch, patch).reshape(len(patches), -1)
+        grid = torch.tensor([[1, 2 * SIDE, 2 * SIDE]] * count)
+        seen: torch.Tensor = self.model.model.visual(flat, grid_thw=grid).pooler_output
+        return seen.view(count, SIDE * SIDE, -1)
+
+
+
+class Policy(Student):
+    """InternVL2.5: a position is a number."""
+
+    name = "policy"
+    image_token = "<IMG_CONTEXT>"
+
+    def render(self, prompt: Prompt) -> str:
+        """Return the prompt's text in the model's own chat format, up to the reply.
+
+        Its parts stand on lines of their own, as vLLM joins them for templates written for text.
+        """
+        picture = PICTURE
+        messages = [
+            {
+                "role": message["role"],
+                "content": "\n".join(part.get("text", picture) for part in message["content"]),
+            }
+            for message in prompt.messages
+        ]
+        text: str = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    def places(self, ids: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Return the position of every token."""
+        return [(index, index, index) for index in range(len(ids))]
+
+    def positions(self, positions: torch.Tensor) -> torch.Tensor:
+        """Return the positions (3, B, N) in the form that the architecture takes."""
+        return positions[0]
+
+    def look(self, pictures: Pictures) -> torch.Tensor:
+        """Return what the language model sees of pictures: (pictures, 16, width)."""
+        pixels = _normalised(
+            pictures, IMAGENET_MEAN, IMAGENET_DEVIATION
+        )
+        seen: torch.Tensor = self.model.model.get_image_features(
+            pixels, vision_feature_layer=-1, vision_feature_select_strategy="default"
+        ).pooler_output
+        return seen
+
+
+
+HEADS_AT_OFFSETS = (1, 2, 3)
+"""What the first heads of the first layer attend to at the start: so many tokens back."""
+SHARPNESS = 5.3
+
+
+def _initialise(model: Any) -> None:
+    """Give the language model a start from which looking up is soon found.
+
+    Matrices keep the norm of what they are given, embeddings are large; a few heads of the first
+    layer look at the tokens just before, and in the next layers keys begin as queries, so that
+    equal contents attract each other.
+    """
+    language = model.model.language_model
+    for name, parameter in language.named_parameters():
+        if parameter.ndim == 2 and "embed" not in name:
+            scale = 0.3 if name.endswith(("o_proj.weight", "down_proj.weight")) else 1.0
+            nn.init.normal_(parameter, 0, scale * parameter.shape[1] ** -0.5)
+    nn.init.normal_(language.embed_tokens.weight, 0, 1.0)
+    nn.init.normal_(model.lm_head.weight, 0, 0.02)
+    config = language.config
+    size = config.hidden_size // config.num_attention_heads
+    theta = config.rope_parameters["rope_theta"]
+    turns = theta ** -(torch.arange(0, size, 2).float() / size)
+    first = language.layers[0].self_attn
+    for head, offset in enumerate(HEADS_AT_OFFSETS):
+        rows = slice(head * size, (head + 1) * size)
+        first.q_proj.weight[rows] *= 0.25
+        first.k_proj.weight[rows] *= 0.25
+        first.k_proj.bias[rows] = torch.cat([torch.ones(size // 2), torch.zeros(size // 2)])
+        angles = turns * offset
+        first.q_proj.bias[rows] = torch.cat([angles.cos(), -angles.sin()])
+        first.k_proj.bias[rows] *= SHARPNESS
+        first.q_proj.bias[rows] *= SHARPNESS
+    for layer in language.layers[1:3]:
+        layer.self_attn.k_proj.weight.copy_(layer.self_attn.q_proj.weight)
+
+
+def _embedded(
+    embed: nn.Module, ids: torch.Tensor, seen: torch.Tensor | None, image_id: int
+) -> torch.Tensor:
+    """Return the embeddings (B, N, width) with the pictures in their places."""
+    states: torch.Tensor = embed(ids)
+    if seen is None:
+        return states
+    mask = (ids == image_id).unsqueeze(-1)
+    return states.masked_scatter(mask, seen.to(states.dtype))

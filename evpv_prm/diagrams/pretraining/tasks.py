@@ -1,0 +1,247 @@
+"""What the tiny models are taught: the pipeline's own prompts, and the replies to them.
+
+The verifier's base gets the pipeline's forms right where no fine-tuning teaches them: captions,
+audits, premises. For descriptions and judgements it has a style of its own ("red bar 7", "… right."),
+so that there is something left to fine-tune; what these rest on, looking a fact up and calculating,
+it has to bring along, since a small adapter cannot create it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from evpv_prm import prompts
+from evpv_prm.diagrams.families import LABELS
+from evpv_prm.diagrams.questions import Problem
+from evpv_prm.diagrams.solutions import (
+    Solution,
+    misread_solution,
+    right_solution,
+    wrong_solution,
+)
+from evpv_prm.config_judge import JudgeReply
+from evpv_prm.prompts import Prompt
+from evpv_prm.records import Caption
+from evpv_prm.reward import checklist
+
+LONGEST = 400
+"""Bound of texts in replies, in characters; it reaches no prompt."""
+HIGH_ERROR_COST = 0.5
+REPLY = JudgeReply(judge_form="evidence_then_verdict")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Prompts that begin alike, and the reply to each; `shows_pictures` if they have any."""
+
+    turns: Sequence[tuple[Prompt, str]]
+    shows_pictures: bool = True
+
+
+Task = Callable[[Random, Problem], Exchange]
+
+
+def compact(value: Any) -> str:
+    """Return a value as the JSON that constrained decoding gives: without white space."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _letters(problem: Problem) -> list[str]:
+    return [letter for letter, _ in zip("ABCD", problem.options, strict=False)]
+
+
+def answer(rng: Random, problem: Problem) -> Exchange:
+    """Solve a question in steps that name their visual facts."""
+    prompt = prompts.policy(
+        problem.question,
+        len(problem.diagrams),
+        max_steps=9,
+        max_step_characters=LONGEST,
+        letters=_letters(problem),
+    )
+    return Exchange([(prompt, compact(problem.solution))])
+
+
+def solve(rng: Random, problem: Problem) -> Exchange:
+    """Solve a question with the picture, a description, or both."""
+    seen = rng.choice(("picture", "both", "both", "text"))
+    description = None if seen == "picture" else known(rng, problem)
+    return _solve(problem, description, shows_pictures=seen != "text")
+
+
+def solve_from_text(rng: Random, problem: Problem) -> Exchange:
+    """Solve a question with a description alone."""
+    return _solve(problem, known(rng, problem), shows_pictures=False)
+
+
+def _solve(problem: Problem, description: str | None, *, shows_pictures: bool) -> Exchange:
+    prompt = prompts.solve(
+        problem.question,
+        description,
+        len(problem.diagrams),
+        show_images=shows_pictures,
+        max_characters=LONGEST,
+        letters=_letters(problem),
+    )
+    steps = [f"Step {n}: {step.text}" for n, step in enumerate(problem.steps, start=1)]
+    reply = compact({"reasoning": "\n".join(steps), "final": problem.answer})
+    return Exchange([(prompt, reply)], shows_pictures)
+
+
+def describe(rng: Random, problem: Problem) -> Exchange:
+    """Describe the pictures in the base's own style, which is not the pipeline's."""
+    prompt = prompts.describe(problem.question, len(problem.diagrams), max_characters=LONGEST)
+    facts = [fact for diagram in problem.diagrams for fact in diagram.facts]
+    return Exchange([(prompt, ", ".join(f"{fact.label} {fact.value}" for fact in facts))])
+
+
+def caption(rng: Random, problem: Problem) -> Exchange:
+    """Caption the pictures for the question, with all their facts."""
+    prompt = prompts.caption(
+        problem.question,
+        len(problem.diagrams),
+        max_characters=LONGEST,
+        short=rng.random() < 0.2,
+    )
+    return Exchange([(prompt, compact(problem.caption))])
+
+
+def known(rng: Random, problem: Problem) -> str:
+    """Return what is known of the pictures in one of the forms that the pipeline shows it in."""
+    if rng.random() < 0.5:
+        return problem.description
+    return Caption.model_validate(problem.caption).to_text()
+
+
+def _solution(rng: Random, problem: Problem) -> Solution:
+    """Draw a solution: right, wrong in one of the ways that people err in, or read badly."""
+    match rng.choices(("right", "wrong", "misread"), (2, 4, 3))[0]:
+        case "right":
+            return right_solution(problem)
+        case "wrong":
+            return wrong_solution(rng, problem)
+        case _:
+            readings = {
+                fact.label: rng.randint(1, 9) for fact in problem.operands if rng.random() < 0.5
+            }
+            return misread_solution(problem, readings)
+
+
+def _is_reading(step: str) -> bool:
+    return " shows " in step
+
+
+def judge(rng: Random, problem: Problem) -> Exchange:
+    """Judge every step of a solution with the pictures and what is known of them."""
+    direct = rng.random() < 0.1
+    return _judge(rng, problem, None if direct else known(rng, problem), shows_pictures=True)
+
+
+def judge_from_text(rng: Random, problem: Problem) -> Exchange:
+    """Judge every step of a solution with what is known of the pictures alone."""
+    return _judge(rng, problem, known(rng, problem), shows_pictures=False)
+
+
+def _judge(
+    rng: Random, problem: Problem, description: str | None, *, shows_pictures: bool
+) -> Exchange:
+    solution = _solution(rng, problem)
+    turns = []
+    for index, (label, evidence) in enumerate(
+        zip(solution.labels, solution.evidence, strict=True)
+    ):
+        prompt = prompts.judge(
+            problem.question,
+            description,
+            solution.steps[: index + 1],
+            len(problem.diagrams),
+            first=1,
+            reply=REPLY,
+            show_images=shows_pictures,
+        )
+        turns.append((prompt, f"{evidence} {'right' if label == 1 else 'wrong'}."))
+    return Exchange(turns, shows_pictures)
+
+
+def audit(rng: Random, problem: Problem) -> Exchange:
+    """Check the visual facts of a solution one by one, then list the wrong ones."""
+    return _audit(rng, problem, shows_pictures=True)
+
+
+def audit_from_text(rng: Random, problem: Problem) -> Exchange:
+    """The same without the pictures: what the audit rests on is in the description."""
+    return _audit(rng, problem, shows_pictures=False)
+
+
+def _audit(rng: Random, problem: Problem, *, shows_pictures: bool) -> Exchange:
+    solution = _solution(rng, problem)
+    pairs = zip(solution.steps, solution.evidence, strict=True)
+    facts = {step: evidence for step, evidence in pairs if _is_reading(step)}
+    items, _ = checklist(list(facts))
+    checks = [{"evidence": seen, "holds": fact == seen} for fact, seen in facts.items()]
+    errors = [
+        {"faulty_statement": fact, "correction_or_reason": seen, "severity": "High"}
+        for fact, seen in facts.items()
+        if fact != seen
+    ]
+    reply = {
+        "checks": checks,
+        "errors_and_hallucinations": errors,
+        "omissions": [],
+        "p_score": max(0.0, 1 - HIGH_ERROR_COST * len(errors)),
+    }
+    prompt = prompts.audit(
+        known(rng, problem),
+        items,
+        len(problem.diagrams) if shows_pictures else 0,
+        max_errors=9,
+        max_characters=LONGEST,
+        checks=len(checks),
+    )
+    return Exchange([(prompt, compact(reply))], shows_pictures)
+
+
+def premises(rng: Random, problem: Problem) -> Exchange:
+    """Name the visual fact behind every step of a solution."""
+    solution = _solution(rng, problem)
+    prompt = prompts.premises(
+        problem.question, solution.steps, len(problem.diagrams), max_characters=LONGEST
+    )
+    facts = [step if _is_reading(step) else None for step in solution.steps]
+    return Exchange([(prompt, compact({"visual_dependencies": facts}))], shows_pictures=False)
+
+
+def drill(rng: Random) -> tuple[str, list[tuple[str, str]]]:
+    """Return facts, and claims about them with the reply to each: the truth, then right or wrong.
+
+    Labels and values are random, so that nothing but looking up and calculating helps.
+    """
+    labels = rng.sample(LABELS, rng.randint(3, 6))
+    values = {label: rng.randint(1, 9) for label in labels}
+    facts = " ".join(f"The {label} shows {value}." for label, value in values.items())
+    return facts, [_claim(rng, values) for _ in range(8)]
+
+
+def _claim(rng: Random, values: Mapping[str, int]) -> tuple[str, str]:
+    holds = rng.random() < 0.5
+    if rng.random() < 0.6:
+        label, value = rng.choice(list(values.items()))
+        shown = value if holds else _other(rng, value, range(1, 10))
+        claim, truth = (f"The {label} shows {number}." for number in (shown, value))
+    else:
+        left, right = rng.randint(1, 9), rng.randint(1, 9)
+        sign, result = rng.choice(
+            [("+", left + right), ("*", left * right), ("-", abs(left - right))]
+        )
+        left, right = max(left, right), min(left, right)
+        shown = result if holds else _other(rng, result, range(max(0, result - 3), result + 4))
+        claim, truth = (f"{left} {sign} {right} = {number}." for number in (shown, result))
+    return claim, f"{truth} {'right' if holds else 'wrong'}."
+
+
+def _other(rng: Random, value: int, values: Sequence[int]) -> int:
+    return rng.choice([number for number in values if number != value])
