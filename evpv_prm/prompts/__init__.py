@@ -25,7 +25,6 @@ from evpv_prm.prompts.teacher import (
     teacher_steps,
 )
 from evpv_prm.prompts.verifier import (
-    JUDGE,
     P_SCORES,
     VERDICTS,
     JudgeRules,
@@ -33,13 +32,13 @@ from evpv_prm.prompts.verifier import (
     caption,
     describe,
     judge,
+    judge_answer,
     premises,
 )
 
 __all__ = [
     "CATEGORIES",
     "CORRUPTIONS",
-    "JUDGE",
     "POLICY",
     "P_SCORES",
     "SOLVE",
@@ -54,6 +53,7 @@ __all__ = [
     "describe_freely",
     "judge",
     "judge_all",
+    "judge_answer",
     "noise",
     "policy",
     "premises",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.markers import name_images
 from evpv_prm.prompts.form import (
     Prompt,
@@ -54,13 +55,21 @@ leave 1 at all others. For a wrong step give the category of its error:
 - knowledge: a wrong theorem, formula or fact.
 - incompleteness: something needed is missing.
 For a right step category and subcategory are null; subcategory is null too for every category but
-the first.
+the first."""
 
+STEP_EVIDENCE = """\
+Before its score, give the evidence of each step. For a step that reads a fact: the fact as the
+description has it, in the same words, whatever the step says. For a step that calculates or
+concludes: the right result."""
+
+STEP_RESULTS = """\
 Answer with one JSON object:
 {"question": the question's text, "Solution_steps": ["...", ...],
  "step_judge_result": [{"step": 1, "score": 1 or -1, "category": "..." or null,
  "subcategory": "..." or null}, ...]}
 with one result a step, numbered from 1, in the order of the steps."""
+
+STEP_RESULTS_WITH_EVIDENCE = STEP_RESULTS.replace('"step": 1, ', '"step": 1, "evidence": "...", ')
 
 GIVEN_STEPS = """\
 The solution is given in numbered steps: copy their texts unchanged, without the numbers."""
@@ -107,11 +116,13 @@ def teacher_steps(
     label: str,
     step_labels: Sequence[str] | None,
     max_steps: int,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> Prompt:
     """Ask the teacher which steps of a solution are wrong, and in what way.
 
     `label` is the solution's, "+" or "-". Without `step_labels`, one a step, the only entry of
-    `steps` is a whole solution that the teacher divides into at most `max_steps` steps.
+    `steps` is a whole solution that the teacher divides into at most `max_steps` steps. It gives
+    its evidence for each step where `reply`, the judge's that learns from it, has evidence.
     """
     question = name_images(question, 1)
     if step_labels is None:
@@ -122,8 +133,12 @@ def teacher_steps(
         solution = numbered(steps)
         count, limits, rule = f" ({len(steps)} steps)", (len(steps), len(steps)), GIVEN_STEPS
         longest = max(map(len, steps))
+    parts = [TEACHER_STEPS, STEP_RESULTS]
+    if reply.has_evidence:
+        parts = [TEACHER_STEPS, STEP_EVIDENCE, STEP_RESULTS_WITH_EVIDENCE]
+    instructions = "\n\n".join(parts)
     body = (
-        f"{TEACHER_STEPS}\n\n{rule}\n\nQuestion:\n{question}\n\n"
+        f"{instructions}\n\n{rule}\n\nQuestion:\n{question}\n\n"
         f"Description:\n{description}\n\nSolution{count}:\n{solution}\n\nOverall label: {label}"
     )
     if step_labels is not None:
@@ -131,8 +146,10 @@ def teacher_steps(
             "\nLabels of the steps, estimated by sampling continuations, a hint at where the "
             f"solution goes wrong: {' '.join(step_labels)}"
         )
+    evidence = {"evidence": json_string(reply.max_evidence_characters)}
     result = json_object(
         step={"type": "integer", "minimum": 1, "maximum": limits[1]},
+        **(evidence if reply.has_evidence else {}),
         score={"enum": [1, -1]},
         category={"enum": [*CATEGORIES, None]},
         subcategory={"enum": [*SUBCATEGORIES, None]},

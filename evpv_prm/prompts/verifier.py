@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import orjson
+
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.markers import name_images
 from evpv_prm.prompts.form import (
     Prompt,
@@ -16,7 +19,7 @@ from evpv_prm.prompts.form import (
 )
 
 VERDICTS = ("1", "-1")
-"""What the judge may answer: the step is right, the step is wrong."""
+"""The judge's verdicts: the step is right, the step is wrong."""
 
 P_SCORES = [tenths / 10 for tenths in range(11)]
 """The reliabilities that the audit's rule can reach: 1 less halves and fifths, floored at 0."""
@@ -48,43 +51,59 @@ Caption the picture(s) for the question below and list the key visual facts.
 Answer with one JSON object:
 {"caption": "...", "key_facts": ["...", ...], "uncertain": ["...", ...]}"""
 
-AUDIT = """\
+AUDIT_TASK = """\
 Below are a trusted description of the picture(s) and a checklist of visual facts that a solution
 relies on. Find the facts that are wrong. A fact is wrong only if the description or the picture(s)
-contradict it; a fact that merely goes unmentioned is not.
+contradict it; a fact that merely goes unmentioned is not."""
 
+AUDIT_CHECKS = """\
+First check every fact of the checklist, in order, one check a line. The evidence is what the
+description says about the fact, in the same words; "holds" is false if the fact is wrong and true
+if it is not."""
+
+AUDIT_RULES = """\
 For each wrong fact give the statement, the correction or the reason, and the severity: High if it
 changes the outcome (a wrong value, object or relation), Low if it is a matter of wording or
 precision. Things that the checklist fails to mention go into "omissions" and cost nothing.
 The reliability p_score starts at 1.0; each High error takes 0.5 away, each Low error 0.2; it never
 falls below 0.
 
-Answer with one JSON object:
-{"errors_and_hallucinations": [{"faulty_statement": "...", "correction_or_reason": "...",
+Answer with one JSON object:"""
+
+AUDIT_REPLY_CHECKS = """\
+"checks": [{"evidence": "...", "holds": true or false}, ...],
+ """
+
+AUDIT_REPLY = """\
+"errors_and_hallucinations": [{"faulty_statement": "...", "correction_or_reason": "...",
  "severity": "High" or "Low"}, ...], "omissions": ["...", ...], "p_score": 0.0 to 1.0}"""
 
 JUDGE = """\
 You check a solution step by step. Below are the question, a trusted description of the picture(s)
 and the steps so far. Judge the last step only: is it right, given the picture(s), the description
 and the steps before it? A step is wrong if it misreads the picture, contradicts a known fact,
-reasons or calculates badly, or builds on a wrong result.
-
-Answer with 1 if the last step is right and with -1 if it is wrong. Write nothing else."""
+reasons or calculates badly, or builds on a wrong result."""
 
 JUDGE_LENIENT = """\
 You check a solution step by step. Below are the question, what is known of the picture(s) and the
 steps so far. Judge the last step only. Give it the benefit of the doubt: it is right unless you are
-sure that it contradicts the picture(s), a known fact or the steps before it.
-
-Answer with 1 if the last step is right and with -1 if it is wrong. Write nothing else."""
+sure that it contradicts the picture(s), a known fact or the steps before it."""
 
 JUDGE_TEXT_ONLY = """\
 You check a solution step by step. Below are the question and the steps so far. Rely on these texts
 alone. Judge the last step only: is it right, given the question and the steps before it? A step is
 wrong if it contradicts the question or a known fact, reasons or calculates badly, or builds on a
-wrong result.
+wrong result."""
 
+JUDGE_VERDICT = """\
 Answer with 1 if the last step is right and with -1 if it is wrong. Write nothing else."""
+
+JUDGE_EVIDENCE = """\
+First give the evidence. For a step that reads a fact: the fact as {source},
+in the same words, whatever the step says. For a step that calculates or concludes: the right
+result. Then give the verdict: 1 if the last step is right, -1 if it is wrong.
+
+Answer with one JSON object: {{"evidence":"...","verdict":1 or -1}}"""
 
 PREMISES = """\
 Below are a question about the picture(s) and a solution in steps. For every step, name the visual
@@ -104,6 +123,13 @@ JUDGE_RULES: Mapping[JudgeRules, str] = {
 }
 """What the judge is told; the pipeline's own rules are the strict ones."""
 
+_SOURCES: Mapping[JudgeRules, str] = {
+    "strict": "the description or the picture(s) have it",
+    "lenient": "the description or the picture(s) have it",
+    "text_only": "the question has it",
+}
+"""Where the judge finds the fact that a step reads."""
+
 
 def describe(question: str, images: int, *, max_characters: int) -> Prompt:
     """Ask the verifier for a description of a question's images."""
@@ -113,17 +139,32 @@ def describe(question: str, images: int, *, max_characters: int) -> Prompt:
 
 
 def audit(
-    description: str, checklist: str, images: int, *, max_errors: int, max_characters: int
+    description: str,
+    checklist: str,
+    images: int,
+    *,
+    max_errors: int,
+    max_characters: int,
+    checks: int | None = None,
 ) -> Prompt:
-    """Ask the verifier which facts of a candidate's checklist are wrong."""
-    body = f"{AUDIT}\n\nDescription:\n{description}\n\nChecklist:\n{checklist}"
+    """Ask the verifier which facts of a candidate's checklist are wrong.
+
+    With `checks`, the number of facts in the checklist, the reply begins with a check of each.
+    """
+    instructions = [AUDIT_TASK, *([] if checks is None else [AUDIT_CHECKS]), AUDIT_RULES]
+    fields = AUDIT_REPLY if checks is None else AUDIT_REPLY_CHECKS + AUDIT_REPLY
+    rules = "\n\n".join(instructions) + "\n{" + fields
+    body = f"{rules}\n\nDescription:\n{description}\n\nChecklist:\n{checklist}"
     statement = json_string(max_characters)
     error = json_object(
         faulty_statement=statement,
         correction_or_reason=statement,
         severity={"enum": ["High", "Low"]},
     )
+    check = json_object(evidence=statement, holds={"type": "boolean"})
+    first = {} if checks is None else {"checks": json_array(check, checks, checks)}
     schema = json_object(
+        **first,
         errors_and_hallucinations=json_array(error, 0, max_errors),
         omissions=json_array(statement, 0, max_errors),
         p_score={"enum": P_SCORES},
@@ -170,6 +211,7 @@ def judge(
     first: int,
     rules: JudgeRules = "strict",
     show_images: bool = True,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> Prompt:
     """Ask the verifier whether the last of `steps` is right.
 
@@ -179,9 +221,28 @@ def judge(
     question.
     """
     described = "" if description is None else f"Description:\n{description}\n\n"
+    number = first + len(steps) - 1
+    if reply.has_evidence:
+        answer = JUDGE_EVIDENCE.format(source=_SOURCES[rules])
+        ask = f"Is step {number} right? Answer with the evidence, then 1 or -1."
+    else:
+        answer = JUDGE_VERDICT
+        ask = f"Is step {number} right? Answer 1 or -1."
     body = (
-        f"{JUDGE_RULES[rules]}\n\nQuestion:\n{name_images(question, images)}\n\n"
-        f"{described}Steps:\n{numbered(steps, first)}\n\n"
-        f"Is step {first + len(steps) - 1} right? Answer 1 or -1."
+        f"{JUDGE_RULES[rules]}\n\n{answer}\n\nQuestion:\n{name_images(question, images)}\n\n"
+        f"{described}Steps:\n{numbered(steps, first)}\n\n{ask}"
     )
-    return images_first(images if show_images else 0, body, choices=VERDICTS)
+    shown = images if show_images else 0
+    if not reply.has_evidence:
+        return images_first(shown, body, choices=VERDICTS)
+    schema = json_object(
+        evidence=json_string(reply.max_evidence_characters), verdict={"enum": [1, -1]}
+    )
+    return images_first(shown, body, json_schema=schema)
+
+
+def judge_answer(evidence: str | None, verdict: int, reply: JudgeReply) -> str:
+    """Return what the judge is to say of a step whose `evidence` and verdict (1, -1) are known."""
+    if not reply.has_evidence:
+        return str(verdict)
+    return orjson.dumps({"evidence": evidence, "verdict": verdict}).decode()

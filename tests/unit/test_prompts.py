@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evpv_prm import prompts
+from evpv_prm.config_judge import JudgeReply
 from evpv_prm.engine.base import IMAGE
 from evpv_prm.parsing import parse_audit, parse_candidate, parse_description
 from evpv_prm.prompts import Prompt
@@ -43,16 +44,34 @@ def policy(question: str, images: int, **options: Any) -> Prompt:
     return prompts.policy(question, images, max_steps=3, max_step_characters=50, **options)
 
 
-def judge(steps: Sequence[str], first: int = 1, images: int = 1, question: str = "Q?") -> Prompt:
-    return prompts.judge(question, "DESC", steps, images, first=first)
+VERDICT = JudgeReply()
+EVIDENCE = JudgeReply(judge_form="evidence_then_verdict", max_evidence_characters=30)
+forms = st.sampled_from([VERDICT, EVIDENCE])
+
+
+def judge(
+    steps: Sequence[str],
+    first: int = 1,
+    images: int = 1,
+    question: str = "Q?",
+    **options: Any,
+) -> Prompt:
+    return prompts.judge(question, "DESC", steps, images, first=first, **options)
 
 
 def describe(question: str = "Q?", images: int = 1) -> Prompt:
     return prompts.describe(question, images, max_characters=100)
 
 
-def audit(checklist: str = "- f", images: int = 1, description: str = "DESC") -> Prompt:
-    return prompts.audit(description, checklist, images, max_errors=2, max_characters=30)
+def audit(
+    checklist: str = "- f", images: int = 1, description: str = "DESC", **options: Any
+) -> Prompt:
+    return prompts.audit(description, checklist, images, max_errors=2, max_characters=30, **options)
+
+
+def teacher_steps(steps: Sequence[str] = ("s", "t"), **options: Any) -> Prompt:
+    form = {"label": "-", "step_labels": ["+", "-"], "max_steps": 3} | options
+    return prompts.teacher_steps("Q?", "DESC", steps, **form)
 
 
 def caption(question: str = "Q?", images: int = 1, short: bool = False) -> Prompt:
@@ -72,7 +91,11 @@ ALL = [
     policy("Q?", 1),
     describe(),
     audit(),
+    audit(checks=1),
     judge(["s"]),
+    judge(["s"], reply=EVIDENCE),
+    teacher_steps(),
+    teacher_steps(reply=EVIDENCE),
     caption(),
     premises(["s"]),
     solve(),
@@ -91,6 +114,41 @@ def test_a_reply_has_one_form(prompt: Prompt) -> None:
 
 def test_the_judge_answers_right_or_wrong() -> None:
     assert list(judge(["s"]).choices or ()) == ["1", "-1"]
+
+
+def test_a_judge_with_evidence_gives_it_before_the_verdict() -> None:
+    prompt = judge(["s"], reply=EVIDENCE)
+    assert list((prompt.json_schema or {})["properties"]) == ["evidence", "verdict"]
+    for verdict in (1, -1):
+        assert valid(prompt, {"evidence": "e" * 30, "verdict": verdict})
+    for bad in (
+        {"evidence": "e" * 31, "verdict": 1},
+        {"evidence": "", "verdict": 1},
+        {"evidence": "e", "verdict": "1"},
+        {"evidence": "e", "verdict": 0},
+        {"verdict": 1},
+        {"evidence": "e"},
+    ):
+        assert not valid(prompt, bad), bad
+
+
+def test_the_judge_learns_to_say_what_its_prompt_asks_for() -> None:
+    assert prompts.judge_answer("unused", -1, VERDICT) == "-1"
+    answer = prompts.judge_answer('AB is "5" cm – √2', 1, EVIDENCE)
+    assert answer == r'{"evidence":"AB is \"5\" cm – √2","verdict":1}'
+    assert '{"evidence":"...","verdict":1 or -1}' in flat(judge(["s"], reply=EVIDENCE))
+
+
+@pytest.mark.parametrize("rules", ["strict", "lenient", "text_only"])
+def test_the_form_changes_the_answer_and_nothing_before_or_after(rules: Any) -> None:
+    plain, evidence = (flat(judge(["s"], rules=rules, reply=form)) for form in (VERDICT, EVIDENCE))
+    head, _, rest = plain.partition("Answer with 1 if")
+    assert evidence.startswith(head + "First give the evidence.")
+    body = rest[rest.index("\n\nQuestion:") : rest.rindex("Answer 1 or -1.")]
+    assert evidence.endswith(f"{body}Answer with the evidence, then 1 or -1.")
+    if rules == "text_only":
+        assert "picture" not in evidence
+        assert "description" not in evidence
 
 
 def valid(prompt: Prompt, reply: Any) -> bool:
@@ -148,6 +206,33 @@ def test_an_audit_reaches_every_reliability_of_its_rule_and_lists_few_errors() -
     )
 
 
+def test_a_check_stands_for_each_fact_of_the_checklist() -> None:
+    rest: dict[str, Any] = {"errors_and_hallucinations": [], "omissions": [], "p_score": 1.0}
+    check = {"evidence": "e" * 30, "holds": True}
+    prompt = audit("- f\n- g", checks=2)
+    assert list((prompt.json_schema or {})["properties"]) == ["checks", *rest]
+    assert valid(prompt, {"checks": [check, {**check, "holds": False}], **rest})
+    for bad in ([check], [check] * 3, [check, {"evidence": "e" * 31, "holds": True}], [check, {}]):
+        assert not valid(prompt, {"checks": bad, **rest}), bad
+    assert not valid(prompt, rest)
+    assert not valid(audit("- f\n- g"), {"checks": [check] * 2, **rest})
+    assert '"checks"' not in flat(audit())
+
+
+def test_the_teacher_gives_evidence_where_the_judge_is_to_learn_it() -> None:
+    result: dict[str, Any] = {"step": 1, "score": 1, "category": None, "subcategory": None}
+    evidence = {"evidence": "e" * 30}
+    reply: dict[str, Any] = {"question": "Q?", "Solution_steps": ["s", "t"]}
+    for form, more, other in ((VERDICT, {}, evidence), (EVIDENCE, evidence, {})):
+        prompt = teacher_steps(reply=form)
+        assert ('"evidence"' in flat(prompt)) == form.has_evidence
+        assert valid(prompt, {**reply, "step_judge_result": [result | more] * 2})
+        assert not valid(prompt, {**reply, "step_judge_result": [result | other] * 2})
+    long = {"evidence": "e" * 31}
+    prompt = teacher_steps(reply=EVIDENCE)
+    assert not valid(prompt, {**reply, "step_judge_result": [result | long] * 2})
+
+
 def test_the_examples_in_the_prompts_name_what_the_parsers_read() -> None:
     assert isinstance(
         parse_candidate('{"reasoningprocess": [{"steptext": "s"}], "finalanswer": "1"}'), Candidate
@@ -156,6 +241,8 @@ def test_the_examples_in_the_prompts_name_what_the_parsers_read() -> None:
         (policy("Q?", 1), ["reasoningprocess", "steptext", "visualdependency", "finalanswer"]),
         (describe(), ["image_description"]),
         (audit(), ["errors_and_hallucinations", "faulty_statement", "severity", "p_score"]),
+        (audit(checks=1), ["checks", "evidence", "holds", "p_score"]),
+        (judge(["s"], reply=EVIDENCE), ["evidence", "verdict"]),
     ):
         assert [name for name in names if f'"{name}"' not in flat(prompt)] == []
         assert set(prompt.json_schema["required"]) <= set(  # type: ignore[index]
@@ -168,15 +255,16 @@ def test_the_examples_in_the_prompts_name_what_the_parsers_read() -> None:
 # What prompts hold
 
 
-@given(texts, texts, step_lists, counts, st.integers(1, 30))
+@given(texts, texts, step_lists, counts, st.integers(1, 30), forms)
 def test_a_prompt_holds_its_inputs(
-    question: str, description: str, steps: list[str], images: int, first: int
+    question: str, description: str, steps: list[str], images: int, first: int, form: JudgeReply
 ) -> None:
-    judged = flat(prompts.judge(question, description, steps, images, first=first))
+    judged = flat(prompts.judge(question, description, steps, images, first=first, reply=form))
     numbered = "\n".join(f"Step {number}: {step}" for number, step in enumerate(steps, start=first))
+    ask = "Answer with the evidence, then 1 or -1." if form.has_evidence else "Answer 1 or -1."
     assert judged.endswith(
-        f"{prompts.JUDGE}\n\nQuestion:\n{question}\n\nDescription:\n{description}\n\n"
-        f"Steps:\n{numbered}\n\nIs step {first + len(steps) - 1} right? Answer 1 or -1."
+        f"\n\nQuestion:\n{question}\n\nDescription:\n{description}\n\n"
+        f"Steps:\n{numbered}\n\nIs step {first + len(steps) - 1} right? {ask}"
     )
     assert question in flat(describe(question, images))
     audited = flat(audit(steps[0], images, description))
@@ -246,13 +334,13 @@ def test_the_number_of_mistakes_is_told_and_held_to() -> None:
 # What prompts share
 
 
-@given(step_lists.filter(lambda steps: len(steps) > 1), counts)
+@given(step_lists.filter(lambda steps: len(steps) > 1), counts, forms)
 def test_judgements_share_all_up_to_the_end_of_the_earlier_step(
-    steps: list[str], images: int
+    steps: list[str], images: int, form: JudgeReply
 ) -> None:
     for length in range(1, len(steps)):
-        earlier = flat(judge(steps[:length], images=images))
-        later = flat(judge(steps[: length + 1], images=images))
+        earlier = flat(judge(steps[:length], images=images, reply=form))
+        later = flat(judge(steps[: length + 1], images=images, reply=form))
         history = "\n".join(f"Step {n}: {s}" for n, s in enumerate(steps[:length], start=1))
         shared = earlier[: earlier.rindex("Steps:\n" + history) + len("Steps:\n" + history)]
         assert later.startswith(shared)
