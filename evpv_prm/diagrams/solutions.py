@@ -75,6 +75,11 @@ def right_solution(problem: Problem) -> Solution:
     return _labelled(problem.steps, VALUE)
 
 
+def misread_solution(problem: Problem, readings: Mapping[str, int]) -> Solution:
+    """Return the solution with these values (label to value) in the place of the true ones."""
+    return _labelled(solve(problem, readings)[0], VALUE)
+
+
 def wrong_solution(rng: Random, problem: Problem, error: Error | None = None) -> Solution:
     """Return a solution with one error; None: of a kind that `draw_error` draws.
 

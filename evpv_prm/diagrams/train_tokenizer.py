@@ -15,10 +15,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from evpv_prm import cli, prompts
+from evpv_prm.config_judge import JudgeForm, JudgeReply
 from evpv_prm.diagrams.tokenizer import DESCRIPTION, VOCABULARY_SIZE
 from evpv_prm.jsonl import write_text
 from evpv_prm.prompts import Prompt
@@ -173,11 +175,17 @@ def _prompts(question: str) -> Iterator[Prompt]:
     yield prompts.describe(question, images, max_characters=1)
     for short in (False, True):
         yield prompts.caption(question, images, max_characters=1, short=short)
-    yield prompts.audit(description, checklist, images, max_errors=1, max_characters=1)
+    for checks in (None, len(facts)):
+        yield prompts.audit(
+            description, checklist, images, max_errors=1, max_characters=1, checks=checks
+        )
     yield prompts.premises(question, [*facts, *STEPS], images, max_characters=1)
     yield prompts.solve(question, description, images, show_images=True, max_characters=1)
-    for rules in JUDGE_RULES:
-        yield prompts.judge(question, description, STEPS, images, first=1, rules=rules)
+    for rules, form in itertools.product(JUDGE_RULES, get_args(JudgeForm)):
+        reply = JudgeReply(judge_form=form)
+        yield prompts.judge(
+            question, description, STEPS, images, first=1, rules=rules, reply=reply
+        )
 
 
 if __name__ == "__main__":
