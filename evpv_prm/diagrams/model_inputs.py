@@ -6,16 +6,21 @@ A pretraining makes them here in bulk, without the processors; tests hold them a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from evpv_prm.diagrams import internvl, qwen25vl
 from evpv_prm.diagrams.architectures import Name
 
 if TYPE_CHECKING:
+    import jinja2
     import PIL.Image
     import torch
+
+Picture: TypeAlias = "PIL.Image.Image | npt.NDArray[np.uint8]"
 
 IMAGE_SIZE = internvl.IMAGE_SIZE
 """Width and height of the pictures, in pixels."""
@@ -48,8 +53,8 @@ def prompt_text(name: Name, messages: Sequence[Mapping[str, Any]]) -> str:
     return _render(internvl.CHAT_TEMPLATE, texts)
 
 
-def pixel_values(name: Name, pictures: Sequence[PIL.Image.Image]) -> dict[str, torch.Tensor]:
-    """Return the arguments of a model's forward pass that hold its pictures.
+def pixel_values(name: Name, pictures: Sequence[Picture]) -> dict[str, torch.Tensor]:
+    """Return the arguments of a model's forward pass that hold its pictures, RGB.
 
     Policy: `pixel_values` [pictures, 3, 112, 112]. Verifier: `pixel_values` [pictures × 64, 1176],
     a row for each patch (3 channels × 2 equal frames × 14 × 14), patches of a token together, and
@@ -60,10 +65,11 @@ def pixel_values(name: Name, pictures: Sequence[PIL.Image.Image]) -> dict[str, t
     """
     import torch
 
-    if sizes := {picture.size for picture in pictures} - {(IMAGE_SIZE, IMAGE_SIZE)}:
-        raise ValueError(f"pictures of the size {sorted(sizes)[0]}")
     mean, deviation = (np.array(values, np.float32) for values in _NORMALISATION[name])
-    colours = np.stack([np.asarray(picture.convert("RGB"), np.float32) for picture in pictures])
+    arrays = [np.asarray(picture, np.float32) for picture in pictures]
+    if shapes := {array.shape for array in arrays} - {(IMAGE_SIZE, IMAGE_SIZE, 3)}:
+        raise ValueError(f"pictures of the shape {sorted(shapes)[0]}")
+    colours = np.stack(arrays)
     pixels = ((colours / np.float32(255) - mean) / deviation).transpose(0, 3, 1, 2)
     if name == "policy":
         return {"pixel_values": torch.from_numpy(np.ascontiguousarray(pixels))}
@@ -80,7 +86,12 @@ def pixel_values(name: Name, pictures: Sequence[PIL.Image.Image]) -> dict[str, t
 
 
 def _render(template: str, messages: Sequence[Mapping[str, Any]]) -> str:
+    text: str = _compiled(template).render(messages=messages, add_generation_prompt=True)
+    return text
+
+
+@cache
+def _compiled(template: str) -> jinja2.Template:
     import jinja2
 
-    text: str = jinja2.Template(template).render(messages=messages, add_generation_prompt=True)
-    return text
+    return jinja2.Template(template)

@@ -183,9 +183,7 @@ def _prompts(question: str) -> Iterator[Prompt]:
     yield prompts.solve(question, description, images, show_images=True, max_characters=1)
     for rules, form in itertools.product(JUDGE_RULES, get_args(JudgeForm)):
         reply = JudgeReply(judge_form=form)
-        yield prompts.judge(
-            question, description, STEPS, images, first=1, rules=rules, reply=reply
-        )
+        yield prompts.judge(question, description, STEPS, images, first=1, rules=rules, reply=reply)
 
 
 if __name__ == "__main__":

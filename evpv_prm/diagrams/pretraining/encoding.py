@@ -17,9 +17,6 @@ from typing import Any
 _LINE = re.compile(r"(?<=\n)(?=\S)")
 
 
-TOKENS_PER_PICTURE = 16
-
-
 @dataclass(frozen=True)
 class Turn:
     """A rendered prompt up to where the reply begins, and the reply that is taught."""
@@ -50,15 +47,14 @@ class Sequences:
 
 
 class Encoder:
-    """Texts to ids of the compact vocabulary; a picture's token stands once for each place."""
+    """Texts to ids of the compact vocabulary."""
 
-    def __init__(self, tokenizer: Any, image_id: int, weigh: Callable[[str], float]) -> None:
+    def __init__(self, tokenizer: Any, weigh: Callable[[str], float]) -> None:
         """Take a tokenizer of compact ids.
 
         `weigh` says how much a token of a reply counts, given its text.
         """
         self._tokenizer = tokenizer
-        self._image_id = image_id
         self._end: int = tokenizer.eos_token_id
         self._weights = [weigh(tokenizer.decode([index])) for index in range(len(tokenizer))]
         self._line = lru_cache(maxsize=200_000)(self._encode_line)
@@ -90,10 +86,8 @@ class Encoder:
         return ids, self.weights(ids)
 
     def _encode_line(self, line: str) -> list[int]:
-        expanded: list[int] = []
-        for index in self._tokenizer.encode(line, add_special_tokens=False):
-            expanded += [index] * (TOKENS_PER_PICTURE if index == self._image_id else 1)
-        return expanded
+        ids: list[int] = self._tokenizer.encode(line, add_special_tokens=False)
+        return ids
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from evpv_prm.diagrams import architectures
 from evpv_prm.diagrams.families import LABELS
 from evpv_prm.diagrams.pretraining import checkpoints, stages
@@ -56,7 +54,7 @@ def run(name: str, work: Path, seed: int, report: Report) -> None:
     """Run a stage; it goes on from its checkpoint or starts from the stages that it builds on."""
     plan = PLANS[name]
     student: Student = _STUDENTS[name.partition("-")[0]](seed) if name != TEXT else Verifier(seed)
-    encoder = Encoder(student.tokenizer, student.image_id, weigh)
+    encoder = Encoder(student.tokenizer, weigh)
     if name.endswith("-see"):
         stages.see(student, plan, seed, work, report)
     elif name == TEXT:

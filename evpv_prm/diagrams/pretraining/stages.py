@@ -9,7 +9,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -20,11 +19,13 @@ from evpv_prm.diagrams.pretraining import checkpoints, tasks
 from evpv_prm.diagrams.pretraining.batches import Batch, collate
 from evpv_prm.diagrams.pretraining.encoding import Encoder, Sequences, Turn
 from evpv_prm.diagrams.pretraining.learning import Optimisers, rate_factor, reply_loss
-from evpv_prm.diagrams.pretraining.probe import ABSENT, Probe, questions
+from evpv_prm.diagrams.pretraining.probe import ABSENT, Probe, questions, shown
 from evpv_prm.diagrams.pretraining.students import Student
 from evpv_prm.diagrams.questions import DATASOURCES, Problem, make_problem
 
 PICTURES_A_STEP = 96
+TOKENS = 16
+"""Of a picture, in both models."""
 SAVE_EVERY, REPORT_EVERY = 200, 50
 IMPORTANT = 1.0
 """Weight from which a token says something: a value or a verdict."""
@@ -46,12 +47,10 @@ class Plan:
     pool: int = 0
 
 
-def see(
-    student: Student, plan: Plan, seed: int, folder: Path, report: Report
-) -> None:
+def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -> None:
     """Teach a vision model to read: values by label, in pictures as hard as the plan says."""
     torch.manual_seed(seed)
-    probe = Probe(student.width)
+    probe = Probe(student.width, TOKENS)
     learnt = [*student.named_vision(), *((f"probe.{n}", p) for n, p in probe.named_parameters())]
     progress = _Progress(plan, folder, report, student.model, learnt, {"probe": probe})
     for step in progress.steps():
@@ -61,13 +60,25 @@ def see(
             for _ in range(PICTURES_A_STEP)
         ]
         at, labels, values = questions(rng, diagrams)
+        picture, place, value, label = shown(diagrams)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = probe(student.look(np.stack([pixels(d) for d in diagrams])))[at, labels]
-        logits = logits.float()
-        present = values != ABSENT
+            seen = student.look([pixels(d) for d in diagrams])
+            logits = probe.by_label(seen)[at, labels]
+            place_values, place_labels = probe.by_place(seen)
+        logits, place_values = logits.float(), place_values[picture, place].float()
+        loss = (
+            F.cross_entropy(logits, values)
+            + F.cross_entropy(place_values, value)
+            + 0.5 * F.cross_entropy(place_labels[picture, place].float(), label)
+        )
+        is_present = values != ABSENT
         hits = (logits.argmax(-1) == values).float()
-        loss = F.cross_entropy(logits, values)
-        progress.step(loss, {"value": hits[present].mean(), "absent": hits[~present].mean()})
+        figures = {
+            "value": hits[is_present].mean(),
+            "absent": hits[~is_present].mean(),
+            "by_place": (place_values.argmax(-1) == value).float().mean(),
+        }
+        progress.step(loss, figures)
 
 
 def read(
@@ -79,9 +90,7 @@ def read(
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
         name = _draw_task(rng, plan)
-        sequences = _fill(
-            plan.tokens, lambda: _text_sequences(rng, name, student, encoder)
-        )
+        sequences = _fill(plan.tokens, lambda: _text_sequences(rng, name, student, encoder))
         batch = collate(sequences, student.places)
         progress.step(*_loss(student, batch, None, name))
 
@@ -123,7 +132,9 @@ def look_and_read(
         name = _draw_task(rng, plan)
         views: list[torch.Tensor] = []
 
-        def example(rng: Random = rng, name: str = name, views: list[torch.Tensor] = views) -> Sequences:
+        def example(
+            rng: Random = rng, name: str = name, views: list[torch.Tensor] = views
+        ) -> Sequences:
             if name == "drill":
                 return drill_sequences(rng, encoder)
             index = rng.randrange(len(pool))
@@ -147,7 +158,7 @@ def _look_at(student: Student, problems: Sequence[Problem]) -> list[torch.Tensor
     """Return what is seen of each problem's pictures: (pictures · 16, width)."""
     diagrams = [diagram for problem in problems for diagram in problem.diagrams]
     parts = [
-        student.look(np.stack([pixels(d) for d in diagrams[start : start + 256]])).bfloat16()
+        student.look([pixels(d) for d in diagrams[start : start + 256]]).bfloat16()
         for start in range(0, len(diagrams), 256)
     ]
     views = iter(torch.cat(parts))

@@ -5,27 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from evpv_prm.diagrams import architectures
+from evpv_prm.diagrams.model_inputs import Picture, pixel_values, prompt_text
 from evpv_prm.diagrams.pretraining.batches import Batch
 from evpv_prm.prompts import Prompt
 
-Pictures = npt.NDArray[np.uint8]
-"""Pixels, (pictures, 112, 112, 3)."""
-
 SIDE = 4
 """Tokens along one side of a picture."""
-PICTURE = "<img><IMG_CONTEXT></img>"
-"""A picture in the policy's prompts."""
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Student:
@@ -41,7 +31,10 @@ class Student:
         self.image_id: int = self.tokenizer.get_vocab()[self.image_token]
         self.unused = architectures.compact_ids(self.name).unused
         self.language.config._attn_implementation = ATTENTION
-        with torch.no_grad():
+        # On a CPU, the fused kernel's backward pass is slower than attention as written.
+        self.model.config.vision_config._attn_implementation = "eager"
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
             _initialise(self.model)
 
     @property
@@ -77,7 +70,11 @@ class Student:
     def take_language(self, weights: Mapping[str, torch.Tensor], tokenizer: Any) -> None:
         """Take the language model of another architecture; rows belong together by their token."""
         rows = tokenizer.get_vocab()
-        pairs = [(mine, rows[token]) for token, mine in self.tokenizer.get_vocab().items() if token in rows]
+        pairs = [
+            (mine, rows[token])
+            for token, mine in self.tokenizer.get_vocab().items()
+            if token in rows
+        ]
         mine, theirs = (list(column) for column in zip(*pairs, strict=True))
         own = self.model.state_dict()
         for name, tensor in weights.items():
@@ -90,13 +87,13 @@ class Student:
 
     def render(self, prompt: Prompt) -> str:
         """Return the prompt's text in the model's own chat format, up to the reply."""
-        raise NotImplementedError
+        return prompt_text(self.name, prompt.messages)
 
     def places(self, ids: Sequence[int]) -> list[tuple[int, int, int]]:
         """Return the position of every token."""
         raise NotImplementedError
 
-    def look(self, pictures: Pictures) -> torch.Tensor:
+    def look(self, pictures: Sequence[Picture]) -> torch.Tensor:
         """Return what the language model sees of pictures: (pictures, 16, width)."""
         raise NotImplementedError
 
@@ -143,27 +140,11 @@ ATTENTION = "pretraining"
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
 
 
-def _normalised(
-    pictures: Pictures, mean: Sequence[float], deviation: Sequence[float]
-) -> torch.Tensor:
-    """Return the pixels as (pictures, 3, 112, 112), scaled as the image processor does."""
-    scaled = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-    shape = (1, 3, 1, 1)
-    return (scaled - torch.tensor(mean).view(shape)) / torch.tensor(deviation).view(shape)
-
-
 class Verifier(Student):
     """Qwen2.5-VL: a position is a place in time and on the picture."""
 
     name = "verifier"
     image_token = "<|image_pad|>"
-
-    def render(self, prompt: Prompt) -> str:
-        """Return the prompt's text in the model's own chat format, up to the reply."""
-        text: str = self.tokenizer.apply_chat_template(
-            list(prompt.messages), tokenize=False, add_generation_prompt=True
-        )
-        return text
 
     def places(self, ids: Sequence[int]) -> list[tuple[int, int, int]]:
         """Return the position of every token; a picture's lie on a square."""
@@ -171,9 +152,7 @@ class Verifier(Student):
         start, index = 0, 0
         while index < len(ids):
             if ids[index] == self.image_id:
-                places += [
-                    (start, start + y, start + x) for y in range(SIDE) for x in range(SIDE)
-                ]
+                places += [(start, start + y, start + x) for y in range(SIDE) for x in range(SIDE)]
                 index += SIDE * SIDE
                 start += SIDE
             else:
@@ -182,18 +161,14 @@ class Verifier(Student):
                 start += 1
         return places
 
-    def look(self, pictures: Pictures) -> torch.Tensor:
+    def look(self, pictures: Sequence[Picture]) -> torch.Tensor:
         """Return what the language model sees of pictures: (pictures, 16, width)."""
-        count, patch = len(pictures), 14
-        pixels = _normalised(pictures, CLIP_MEAN, CLIP_DEVIATION)
-        # Rows of patches in squares of 2 × 2, each patch twice: a picture is a film of two frames.
-        squares = pixels.view(count, 3, SIDE, 2, patch, SIDE, 2, patch)
-        patches = squares.permute(0, 2, 5, 3, 6, 1, 4, 7).reshape(-1, 3, 1, patch, patch)
-        flat = patches.expand(-1, 3, 2, patch, patch).reshape(len(patches), -1)
-        grid = torch.tensor([[1, 2 * SIDE, 2 * SIDE]] * count)
-        seen: torch.Tensor = self.model.model.visual(flat, grid_thw=grid).pooler_output
-        return seen.view(count, SIDE * SIDE, -1)
-
+        inputs = pixel_values(self.name, pictures)
+        vision = self.model.model.visual
+        seen: torch.Tensor = vision(
+            inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]
+        ).pooler_output
+        return seen.view(len(pictures), SIDE * SIDE, -1)
 
 
 class Policy(Student):
@@ -201,24 +176,6 @@ class Policy(Student):
 
     name = "policy"
     image_token = "<IMG_CONTEXT>"
-
-    def render(self, prompt: Prompt) -> str:
-        """Return the prompt's text in the model's own chat format, up to the reply.
-
-        Its parts stand on lines of their own, as vLLM joins them for templates written for text.
-        """
-        picture = PICTURE
-        messages = [
-            {
-                "role": message["role"],
-                "content": "\n".join(part.get("text", picture) for part in message["content"]),
-            }
-            for message in prompt.messages
-        ]
-        text: str = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        return text
 
     def places(self, ids: Sequence[int]) -> list[tuple[int, int, int]]:
         """Return the position of every token."""
@@ -228,16 +185,14 @@ class Policy(Student):
         """Return the positions (3, B, N) in the form that the architecture takes."""
         return positions[0]
 
-    def look(self, pictures: Pictures) -> torch.Tensor:
+    def look(self, pictures: Sequence[Picture]) -> torch.Tensor:
         """Return what the language model sees of pictures: (pictures, 16, width)."""
-        pixels = _normalised(
-            pictures, IMAGENET_MEAN, IMAGENET_DEVIATION
-        )
         seen: torch.Tensor = self.model.model.get_image_features(
-            pixels, vision_feature_layer=-1, vision_feature_select_strategy="default"
+            **pixel_values(self.name, pictures),
+            vision_feature_layer=-1,
+            vision_feature_select_strategy="default",
         ).pooler_output
         return seen
-
 
 
 HEADS_AT_OFFSETS = (1, 2, 3)

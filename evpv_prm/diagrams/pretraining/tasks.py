@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from evpv_prm import prompts
+from evpv_prm.config_judge import JudgeReply
 from evpv_prm.diagrams.families import LABELS
 from evpv_prm.diagrams.questions import Problem
 from evpv_prm.diagrams.solutions import (
@@ -23,7 +24,6 @@ from evpv_prm.diagrams.solutions import (
     right_solution,
     wrong_solution,
 )
-from evpv_prm.config_judge import JudgeReply
 from evpv_prm.prompts import Prompt
 from evpv_prm.records import Caption
 from evpv_prm.reward import checklist
@@ -54,7 +54,7 @@ def _letters(problem: Problem) -> list[str]:
     return [letter for letter, _ in zip("ABCD", problem.options, strict=False)]
 
 
-def answer(rng: Random, problem: Problem) -> Exchange:
+def answer(_rng: Random, problem: Problem) -> Exchange:
     """Solve a question in steps that name their visual facts."""
     prompt = prompts.policy(
         problem.question,
@@ -92,7 +92,7 @@ def _solve(problem: Problem, description: str | None, *, shows_pictures: bool) -
     return Exchange([(prompt, reply)], shows_pictures)
 
 
-def describe(rng: Random, problem: Problem) -> Exchange:
+def describe(_rng: Random, problem: Problem) -> Exchange:
     """Describe the pictures in the base's own style, which is not the pipeline's."""
     prompt = prompts.describe(problem.question, len(problem.diagrams), max_characters=LONGEST)
     facts = [fact for diagram in problem.diagrams for fact in diagram.facts]
@@ -151,9 +151,7 @@ def _judge(
 ) -> Exchange:
     solution = _solution(rng, problem)
     turns = []
-    for index, (label, evidence) in enumerate(
-        zip(solution.labels, solution.evidence, strict=True)
-    ):
+    for index, (label, evidence) in enumerate(zip(solution.labels, solution.evidence, strict=True)):
         prompt = prompts.judge(
             problem.question,
             description,
