@@ -3,7 +3,7 @@
 DIR gets `benchmarks.jsonl` (questions about one picture), `mmmu.jsonl` (about two),
 `visualprocessbench.jsonl` (labelled solutions, each of a question of its own), `facts.jsonl` (what
 is true: of every question, all facts of its pictures and a right solution) and
-`images/FOLDER/NNN.png`. Whatever the seeds, the splits have no question in common.
+`images/FOLDER/NNN.png`. Whatever the seeds, the splits have no picture in common.
 """
 
 from __future__ import annotations

@@ -152,11 +152,12 @@ def _subject(subset: str, index: int, seed: int, difficulty: float) -> Subject:
         problem = make_suited(rng, error, FAMILIES[subset], difficulty)
         wrong = [wrong_solution(rng, problem, error)]
         wrong += [wrong_solution(rng, problem) for _ in range(rng.randrange(MOST_WRONG))]
+    solutions = {solution.steps: solution for solution in (right_solution(problem), *wrong)}
     return Subject(
         subset,
         index,
         problem,
-        tuple(dict.fromkeys((right_solution(problem), *wrong))),
+        tuple(solutions.values()),
         is_divided=index % 3 != 2,
         has_image=subset != next(iter(FILES)) or index != WITHOUT_IMAGE,
     )

@@ -8,7 +8,7 @@ import pytest
 
 from evpv_prm.diagrams import tiny_internvl, tiny_qwen25vl
 from evpv_prm.diagrams.make_world import write_world
-from evpv_prm.diagrams.world import make_world
+from evpv_prm.diagrams.world import TEST, make_world
 from evpv_prm.jsonl import write_rows
 from tests.real.trainings import SAMPLES, finish, sample, training
 
@@ -26,7 +26,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small diagram world: benchmarks.jsonl, mmmu.jsonl, images/."""
     folder = tmp_path_factory.mktemp("world")
-    write_world(folder, make_world(2, seed=0), seed=0)
+    write_world(folder, make_world(2, 0, TEST, difficulty=0.5), [], seed=0)
     return folder
 
 

@@ -12,11 +12,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_experiment(folder: Path) -> dict[str, Any]:
-    """Write experiment.yaml: two of the demo's benchmarks, the one with two images among them."""
+    """Write experiment.yaml: the demo's experiment on two questions of each benchmark."""
     values: dict[str, Any] = yaml.safe_load((ROOT / "profiles/demo/experiment.yaml").read_text())
     values["diagrams"]["questions_per_datasource"] = 2
     values["diagrams"]["training_questions_per_subset"] = 4
-    values["benchmarks"] = {name: values["benchmarks"][name] for name in ("Lengths", "TwoDiagrams")}
+    values["diagrams"]["solutions"] = 8
+    for benchmark in values["benchmarks"].values():
+        benchmark["limit"] = 2
     (folder / "experiment.yaml").write_text(yaml.safe_dump(values))
     return values
 

@@ -10,14 +10,14 @@ import pytest
 from evpv_prm import prompts
 from evpv_prm.config import Model, VllmOptions
 from evpv_prm.diagrams import tiny_internvl, tiny_qwen25vl
-from evpv_prm.diagrams.world import make_world
+from evpv_prm.diagrams.world import TEST, make_world
 from evpv_prm.engine.base import Image, Reply, Request, Sampling
 
 pytestmark = pytest.mark.real
 
 BUILDERS = {"qwen25vl": tiny_qwen25vl.main, "internvl": tiny_internvl.main}
-PROBLEMS = make_world(2, seed=0)
-ONE_IMAGE, TWO_IMAGES = PROBLEMS[0], PROBLEMS[-1]
+EXERCISES = make_world(2, 0, TEST, difficulty=0.5)
+ONE_IMAGE, TWO_IMAGES = EXERCISES[0], EXERCISES[-1]
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,8 @@ def test_text_survives_the_tokenizer_and_filler_tokens_never_occur(processor, te
     assert all(token < 1000 or token >= 151643 for token in ids)
 
 
-def request(problem, images: Path, prompt: prompts.Prompt, seed: int) -> Request:
-    pictures = [Image(images / path) for path in problem.images]
+def request(exercise, images: Path, prompt: prompts.Prompt, seed: int) -> Request:
+    pictures = [Image(images / path) for path in exercise.images]
     return Request(
         "policy",
         prompt.messages,
@@ -109,11 +109,11 @@ def test_vllm_answers_about_one_and_two_pictures_in_the_form_asked_for(models, i
         ),
     )
     requests = []
-    for seed, problem in enumerate([ONE_IMAGE, TWO_IMAGES] * 4):
-        number = len(problem.diagrams)
-        solve = prompts.policy(problem.question, number, max_steps=3, max_step_characters=60)
-        judge = prompts.judge(problem.question, "Two labels.", ["It is 4."], number, first=1)
-        requests += [request(problem, images, prompt, seed) for prompt in (solve, judge)]
+    for seed, exercise in enumerate([ONE_IMAGE, TWO_IMAGES] * 4):
+        question, number = exercise.problem.question, len(exercise.images)
+        solve = prompts.policy(question, number, max_steps=3, max_step_characters=60)
+        judge = prompts.judge(question, "Two labels.", ["It is 4."], number, first=1)
+        requests += [request(exercise, images, prompt, seed) for prompt in (solve, judge)]
     engine = VllmEngine(model)
     try:
         replies = dict(engine.generate(requests))

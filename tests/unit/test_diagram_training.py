@@ -26,7 +26,7 @@ from evpv_prm import merge_vision_descriptions as merging
 from evpv_prm.data import pairs
 from evpv_prm.data.visualprm import SolutionProcess, find_annotations, read_process
 from evpv_prm.diagrams import make_visualprm, make_world, with_teacher
-from evpv_prm.diagrams.teacher import load_teacher
+from evpv_prm.diagrams.teacher import Query, load_teacher
 from evpv_prm.diagrams.teacher_server import TeacherServer
 from evpv_prm.diagrams.visualprm import FILES, make_subjects
 from evpv_prm.jsonl import read_rows
@@ -67,8 +67,8 @@ def test_the_files_are_of_three_subsets_and_two_formats(tree: Path) -> None:
         subset: {"conversations" in row for _, row in read_rows(tree / "annotations" / file)}
         for subset, file in FILES.items()
     }
-    assert formats == {"Lengths": {True}, "Angles": {True}, "Counts": {False}}
-    for subset in ("Lengths", "Angles"):
+    assert formats == {"Charts": {True}, "Geometry": {True}, "Shapes": {False}}
+    for subset in ("Charts", "Geometry"):
         assert {len(process.steps) > 1 for process in found[subset]} == {True, False}
 
 
@@ -76,27 +76,41 @@ def test_one_image_is_missing_and_the_records_are_in_no_order(tree: Path) -> Non
     found = processes(tree)
     named = {(subset, p.image) for subset, subset_found in found.items() for p in subset_found}
     missing = [name for name in named if not tree.joinpath("images", *name).is_file()]
-    assert missing == [("Lengths", "images/001.png")]
+    assert missing == [("Charts", "images/001.png")]
     for subset_found in found.values():
         order = [process.image for process in subset_found]
         assert order != sorted(order)
 
 
-def test_right_solutions_are_true_and_wrong_ones_are_not() -> None:
-    for subject in make_subjects(20, seed=1):
-        answers = {s.steps[-1].rstrip(".").split(" ")[-1] for s in subject.solutions if s.is_right}
-        wrong = {
-            s.steps[-1].rstrip(".").split(" ")[-1] for s in subject.solutions if not s.is_right
-        }
-        assert len(answers) == 1
-        assert not answers & wrong
-        for solution in subject.solutions:
-            readings = {step for step in solution.steps if step.startswith("Read the diagram")}
-            true = {
-                f"Read the diagram: {fact.name} = {fact.value}." for fact in subject.diagram.facts
-            }
-            misread = [e for e in solution.errors if e and e.subcategory == "value_misreading"]
-            assert len(readings - true) == len(misread)
+def test_annotations_call_everything_wrong_from_the_first_error_on(tree: Path) -> None:
+    subjects = {(s.subset, s.image): s for s in make_subjects(QUESTIONS, seed=4, difficulty=0.5)}
+    for subset, records in processes(tree).items():
+        for record in records:
+            subject = subjects[subset, record.image]
+            [solution] = (
+                s for s in subject.solutions if " ".join(s.steps) == " ".join(record.steps)
+            )
+            if len(record.steps) == 1:
+                assert record.labels == (solution.is_right,)
+                continue
+            right = list(solution.labels).index(-1) if -1 in solution.labels else len(record.steps)
+            assert record.labels == tuple(n < right for n in range(len(record.steps)))
+
+
+def test_what_is_true_of_a_step_is_its_own(tree: Path) -> None:
+    results = []
+    for row in rows(tree / "truth.jsonl"):
+        for solution in row["solutions"]:
+            found = solution["results"]
+            assert [result["step"] for result in found] == list(
+                range(1, len(solution["steps"]) + 1)
+            )
+            for step, result in zip(solution["steps"], found, strict=True):
+                assert (result["score"] == 1) == (step == result["evidence"])
+                assert (result["score"] == 1) == (result["category"] is None)
+            results.append([result["score"] for result in found])
+    assert any(-1 in scores and scores.index(-1) < len(scores) - 1 for scores in results)
+    assert any(1 in scores[scores.index(-1) :] for scores in results if -1 in scores)
 
 
 def test_pairs_are_found_in_every_subset(tree: Path, tmp_path: Path) -> None:
@@ -172,7 +186,7 @@ def teacher(
 ) -> Iterator[TeacherServer]:
     """The server, as the proxy of this process; its error rate is the fixture's parameter."""
     rate = getattr(request, "param", 0.0)
-    server = TeacherServer(0, load_teacher(tree / "truth.jsonl", rate, seed=1), latency_s=0)
+    server = TeacherServer(0, load_teacher(tree / "truth.jsonl", rate, seed=2), latency_s=0)
     with server.running():
         environment = with_teacher.proxied(os.environ, server.address)
         for name in os.environ.keys() - environment.keys():
@@ -189,13 +203,18 @@ def judged(lesson: Lesson) -> dict[tuple[str, str, str], Any]:
     }
 
 
+def unquoted(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result as it is told where no evidence is asked for."""
+    return {name: value for name, value in result.items() if name != "evidence"}
+
+
 def known(tree: Path) -> dict[tuple[str, str, str], Any]:
     found = {}
     for row in rows(tree / "truth.jsonl"):
         subset, _, rest = row["image"].partition("/")
         for solution in row["solutions"]:
             key = (f"{subset}/image/{rest}", row["question"], " ".join(solution["steps"]))
-            found[key] = solution["results"]
+            found[key] = [unquoted(result) for result in solution["results"]]
     return found
 
 
@@ -233,10 +252,23 @@ def test_broken_replies_are_asked_for_again(
     )
 
 
+@pytest.mark.parametrize("asked", ["evidence", "score"])
+def test_the_teacher_gives_evidence_where_the_prompt_asks_for_it(tree: Path, asked: str) -> None:
+    teacher = load_teacher(tree / "truth.jsonl", 0.0, seed=1)
+    row = rows(tree / "truth.jsonl")[-1]
+    for solution in row["solutions"]:
+        steps = "\n".join(f"Step {n}: {step}" for n, step in enumerate(solution["steps"], start=1))
+        text = f'"{asked}"\nQuestion:\n{row["question"]}\nSolution:\n{steps}\nLabel'
+        reply = teacher.answer(Query("teacher_steps", text, (row["image_sha256"],)), sample=None)
+        found = json.loads(reply)["step_judge_result"]
+        results = solution["results"]
+        assert found == (results if asked == "evidence" else [unquoted(r) for r in results])
+
+
 @pytest.fixture
 def world_teacher(tmp_path: Path) -> Iterator[tuple[TeacherServer, Path]]:
     """A server that knows the benchmarks' questions, and their folder."""
-    words = ("--output", tmp_path / "world", "--questions-per-datasource", 3, "--seed", 2)
+    words = ("--output", tmp_path / "world", "--questions-per-datasource", 2, "--seed", 2)
     assert command(make_world.main, *words) == 0
     facts = tmp_path / "world/facts.jsonl"
     server = TeacherServer(0, load_teacher(facts, 0.0, seed=1), latency_s=0)
@@ -257,15 +289,15 @@ def test_the_teacher_of_the_benchmarks_describes_and_errs(
         *("--base-url", f"{server.address}/v1"),
     ]
     assert command(perception_intervention.main, *words) == 0
-    facts = {row["question"]: row for row in rows(world / "facts.jsonl")}
+    facts = {str(row["image"]): row for row in rows(world / "facts.jsonl")}
     described = rows(tmp_path / "out.jsonl")
     assert described
     for row in described:
-        meta, truth = row["perception_intervention_meta"], facts[row["question"]]
+        meta, truth = row["perception_intervention_meta"], facts[str(row["image"])]
         oracle = meta["oracle_description"]
-        assert oracle["key_facts"] == [fact["statement"] for fact in truth["facts"]]
-        assert all(fact in oracle["caption"] for fact in oracle["key_facts"])
-        assert len(meta["noisy_description"]["errors"]) == 2
+        assert oracle == truth["caption"]
+        errors = meta["noisy_description"]["errors"]
+        assert [error["kind"] for error in errors] == ["number"] * 2
         right = Caption.model_validate(oracle).to_text()
         assert meta["noisy_description"]["text"] != right
 

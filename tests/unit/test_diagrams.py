@@ -20,6 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evpv_prm.answers.judge import ground_truth, is_correct
+from evpv_prm.answers.options import parse_options
 from evpv_prm.data.images import load_images
 from evpv_prm.data.questions import read_questions
 from evpv_prm.data.step_records import read_step_records
@@ -335,6 +337,19 @@ def test_the_answer_follows_from_the_facts(problem: Problem) -> None:
     if problem.kind == "area":
         one, other = (fact.value for fact in problem.facts)
         assert one * other % 2 == 0
+
+
+@given(PROBLEMS, st.integers(0, 100))
+def test_the_pipeline_reads_the_options_and_judges_the_answers(
+    problem: Problem, other: int
+) -> None:
+    options = parse_options(problem.question)
+    assert list(options) == ["A", "B"][: len(problem.options)]
+    assert tuple(options.values()) == problem.options
+    truth = ground_truth(problem.question, problem.answer, None)
+    assert is_correct(truth, problem.answer)
+    wrong = {"A": "B", "B": "A"}.get(problem.answer, str(other))
+    assert is_correct(truth, wrong) == (wrong == problem.answer)
 
 
 def test_every_datasource_has_its_kinds() -> None:

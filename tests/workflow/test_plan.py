@@ -85,7 +85,7 @@ def test_profiles_plan_without_submitting(clone: Project) -> None:
     )
     assert counts(slurm) == counts(clone.run("snakemake", *QUIETLY, "--", "plan"))
     demo = table(clone.run("snakemake", "--profile", "profiles/demo", "plan"))
-    assert demo["generate_candidates"][:2] == ["GPU", "4"]
+    assert demo["generate_candidates"][:2] == ["GPU", "2"]
     assert demo["make_world"][:2] == ["CPU", "1"]
 
 

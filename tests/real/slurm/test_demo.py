@@ -130,19 +130,18 @@ def test_another_width_draws_the_figures_alone(demo: Demo) -> None:
 def test_one_changed_annotation_asks_the_teacher_about_its_pair_alone(demo: Demo) -> None:
     """The last test: it changes the data."""
     folder = demo.folder / RESULTS / "visualprm/annotations"
-    path = folder / "v1.1/counts_raw.jsonl"
+    path = folder / "v1.1/shapes_raw.jsonl"
     annotations = [row for _, row in read_rows(path)]
-    paired = (demo.folder / RESULTS / "data/pairs/Counts/swiftdata.jsonl").read_text()
+    paired = (demo.folder / RESULTS / "data/pairs/Shapes/swiftdata.jsonl").read_text()
     changed = next(
         row
         for row in annotations
         if row["steps_with_score"][-1]["score"] == 0 and json.dumps(row["response"]) in paired
     )
     old = dict(changed)
-    changed["steps_with_score"] = [
-        step | {"score": 0.0 if index else 1.0}
-        for index, step in enumerate(changed["steps_with_score"])
-    ]
+    first, *others = changed["steps_with_score"]
+    others = [step | {"score": 0.0} for step in others]
+    changed["steps_with_score"] = [first | {"score": 1.0 - first["score"]}, *others]
     assert changed != old
     write_rows(path, annotations)
     # A rule made this folder: Snakemake looks at its mark alone.
