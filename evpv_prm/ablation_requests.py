@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from evpv_prm import parsing
+from evpv_prm import prompts
 from evpv_prm.ablations import FIXED_CAPTIONS, Ablation, corrupted, find, random_verdict
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.config_step_level import StepJudging
 from evpv_prm.data.ablated_records import AblatedRecord
 from evpv_prm.engine.base import Failure, Reply, Request, Result
@@ -29,6 +30,7 @@ from evpv_prm.step_judging import (
     read_caption,
     view,
 )
+from evpv_prm.verdicts import parse_judgement
 from evpv_prm.verifier import View, parsed
 
 DecodingT = TypeVar("DecodingT", bound=Decoding)
@@ -54,23 +56,27 @@ def cases(
 
 
 def judge_cases(
-    cases: Sequence[Case], engine: StoredEngine, judging: StepJudging
+    cases: Sequence[Case],
+    engine: StoredEngine,
+    judging: StepJudging,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> tuple[list[AblatedRecord], dict[str, Asked]]:
     """Ask for everything in two waves; return the records, one a case, and what was asked for.
 
-    The counts are by configuration, in the order in which the cases name them.
+    `reply` is the form of the baseline's. The counts are by configuration, in the order in which
+    the cases name them.
     """
     counted = _Requests(engine)
     groups = [_caption_requests(case, judging) for case in cases]
     results = counted.ask(cases, groups, "caption")
     captions = [_shown(case, result) for case, result in zip(cases, results, strict=True)]
     groups = [
-        judge_group(case.solution, caption, _view(case.ablation, judging), case.seed)
+        judge_group(case.solution, caption, _view(case.ablation, judging, reply), case.seed)
         for case, caption in zip(cases, captions, strict=True)
     ]
     results = counted.ask(cases, groups, "judge")
     records = [
-        _record(case, caption, result)
+        _record(case, caption, result, reply)
         for case, caption, result in zip(cases, captions, results, strict=True)
     ]
     return records, counted.counts()
@@ -109,8 +115,8 @@ def _shown(case: Case, results: Sequence[Result]) -> Caption | Failure | None:
     return corrupted(caption, ablation.corruption, case.solution.record.pid)
 
 
-def _view(ablation: Ablation, judging: StepJudging) -> View:
-    usual = view(judging)
+def _view(ablation: Ablation, judging: StepJudging, reply: JudgeReply) -> View:
+    usual = view(judging, ablation.reply(reply))
     changes = {"temperature": ablation.judge_temperature, "top_p": ablation.judge_top_p}
     return replace(
         usual,
@@ -123,17 +129,25 @@ def _view(ablation: Ablation, judging: StepJudging) -> View:
 
 
 def _record(
-    case: Case, caption: Caption | Failure | None, results: Sequence[Result]
+    case: Case,
+    caption: Caption | Failure | None,
+    results: Sequence[Result],
+    configured: JudgeReply,
 ) -> AblatedRecord:
-    results, imputed = _imputed(case, results)
-    judged = judged_record(case.solution, caption, results)
+    reply = case.ablation.reply(configured)
+    results, imputed = _imputed(case, results, reply)
+    judged = judged_record(case.solution, caption, results, reply)
     meta = {**case.ablation.changes, "seed": case.seed, "imputed_steps": imputed}
+    if case.ablation.judge_form != "configured":
+        meta["judge_form"] = reply.judge_form
     return AblatedRecord.model_validate(
         {**judged.to_row(), "ablation_name": case.ablation.name, "ablation_meta": meta}
     )
 
 
-def _imputed(case: Case, results: Sequence[Result]) -> tuple[list[Result], list[int]]:
+def _imputed(
+    case: Case, results: Sequence[Result], reply: JudgeReply
+) -> tuple[list[Result], list[int]]:
     """Put the policy's verdicts in the place of parse failures; return where they stand."""
     policy = case.ablation.on_parse_failure
     if policy == "fail":
@@ -141,12 +155,12 @@ def _imputed(case: Case, results: Sequence[Result]) -> tuple[list[Result], list[
     imputed: list[int] = []
     kept: list[Result] = []
     for step, result in enumerate(results):
-        verdict = parsed(result, parsing.parse_verdict)
-        if isinstance(verdict, Failure) and verdict.kind in PARSE_FAILURES:
+        said = parsed(result, lambda text: parse_judgement(text, reply))
+        if isinstance(said, Failure) and said.kind in PARSE_FAILURES:
             pid = case.solution.record.pid
             label = 1 if policy == "right" else random_verdict(case.seed, pid, step)
             imputed.append(step)
-            result = Reply(str(label))
+            result = Reply(prompts.judge_answer(None, label, reply))
         kept.append(result)
     return kept, imputed
 

@@ -2,8 +2,10 @@
 
 A configuration differs from the baseline in the fields that it sets, and in nothing else: whatever
 two of them ask alike is asked once. No two of them ask the same and treat the replies alike. The
-names are the reference implementation's; `free_decoding` is a control of this project, against
-which the two policies for parse failures are compared: where replies are constrained, none fails.
+names are the reference implementation's, but for two of this project: `judge_other_form`, a judge
+that gives its evidence first where the baseline's does not, and the reverse; and `free_decoding`, a
+control against which the two policies for parse failures are compared: where replies are
+constrained, none fails.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any, Literal
 
+from evpv_prm.config_judge import JudgeReply
 from evpv_prm.errors import UserError
 from evpv_prm.prompts import JudgeRules
 from evpv_prm.records import Caption, Verdict
@@ -61,6 +65,7 @@ class Ablation:
     history: int | None = None
     judge_temperature: float | None = None
     judge_top_p: float | None = None
+    judge_form: Literal["configured", "other"] = "configured"
     is_constrained: bool = True
     on_parse_failure: ParseFailurePolicy = "fail"
 
@@ -86,15 +91,19 @@ class Ablation:
             if (value := getattr(self, field.name)) != field.default
         }
 
-    @property
-    def differs_in(self) -> str:
-        """The changes for people."""
+    def differs_in(self, settings: Mapping[str, Any] = MappingProxyType({})) -> str:
+        """The changes for people, with their values in `settings`, where they are there."""
         words = {True: "yes", False: "no"}
+        values = {name: settings.get(name, value) for name, value in self.changes.items()}
         parts = [
             f"{name.replace('_', ' ')}: {words[value] if isinstance(value, bool) else value}"
-            for name, value in self.changes.items()
+            for name, value in values.items()
         ]
         return ", ".join(part.replace("top p", "top-p") for part in parts)
+
+    def reply(self, configured: JudgeReply) -> JudgeReply:
+        """The form of its judge's reply, where `configured` is that of the baseline."""
+        return configured if self.judge_form == "configured" else configured.other
 
 
 _LABELS = ("name", "group", "aliases")
@@ -142,6 +151,7 @@ SUITE: tuple[Ablation, ...] = (
         name="judge_prefix_novision", group="Judge", shows_description=False, rules="text_only"
     ),
     Ablation(name="judge_prefix_lenient", group="Judge", rules="lenient"),
+    Ablation(name="judge_other_form", group="Judge", judge_form="other"),
     Ablation(name="judge_temp_0_2", group="Judge", judge_temperature=0.2),
     Ablation(name="judge_temp_0_5", group="Judge", judge_temperature=0.5, judge_top_p=0.9),
     Ablation(name="history_none", group="History", history=0),

@@ -5,7 +5,8 @@ teacher which steps are wrong and in what way, and holds every reply against the
 its overall label, the fixed list of error categories. Invalid replies are asked for again. Writes
 training rows of ms-swift and the labels (JSONL: key, image, question, label, split, steps,
 step_judge_result). By default a row is one step with the prompt that the verifier later judges it
-with, answered by a bare 1 or -1.
+with, answered by a bare 1 or -1, or, with --judge-form evidence_then_verdict, by the teacher's
+evidence and then the verdict.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from evpv_prm import cli, prompts
 from evpv_prm.config import Scoring
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.config_teacher import TeacherSteps, TrainingFiles
 from evpv_prm.data.cards import DataCard
 from evpv_prm.data.pair_records import PairRecord, read_pair_records
@@ -43,7 +45,7 @@ class Solution:
     description: str
     judgement: Judgement | Failure
 
-    def to_row(self, held_out: set[str]) -> dict[str, Any]:
+    def to_row(self, held_out: set[str], reply: JudgeReply) -> dict[str, Any]:
         """Return the line of the labels' file for a judged solution."""
         assert isinstance(self.judgement, Judgement)
         return {
@@ -53,7 +55,7 @@ class Solution:
             "label": self.record.label,
             "split": "validation" if self.image.digest in held_out else "train",
             "steps": self.judgement.steps,
-            "step_judge_result": self.judgement.results_json(),
+            "step_judge_result": self.judgement.results_json(evidence=reply.has_evidence),
         }
 
 
@@ -81,7 +83,9 @@ def select(
     return list(solutions.values())
 
 
-def judge_request(solution: Solution, options: TeacherSteps, seed: int) -> Request:
+def judge_request(
+    solution: Solution, options: TeacherSteps, seed: int, reply: JudgeReply = VERDICT_ALONE
+) -> Request:
     """Return the first request for a judgement."""
     record = solution.record
     prompt = prompts.teacher_steps(
@@ -91,6 +95,7 @@ def judge_request(solution: Solution, options: TeacherSteps, seed: int) -> Reque
         label=record.label,
         step_labels=record.step_labels,
         max_steps=options.max_steps,
+        reply=reply,
     )
     return teacher_request(
         "teacher_steps", prompt, solution.image, options.decoding, seed, record.key
@@ -98,13 +103,17 @@ def judge_request(solution: Solution, options: TeacherSteps, seed: int) -> Reque
 
 
 def judge(
-    solutions: Sequence[Solution], engine: StoredEngine, options: TeacherSteps, seed: int
+    solutions: Sequence[Solution],
+    engine: StoredEngine,
+    options: TeacherSteps,
+    seed: int,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> None:
     """Fill in the judgements."""
-    requests = [judge_request(solution, options, seed) for solution in solutions]
+    requests = [judge_request(solution, options, seed, reply) for solution in solutions]
 
     def check(index: int, text: str) -> Judgement | Failure:
-        return parse_judgement(text, solutions[index].record)
+        return parse_judgement(text, solutions[index].record, reply)
 
     found = ask_until_valid(engine, requests, check, options.attempts, "teacher judges")
     for solution, judgement in zip(solutions, found, strict=True):
@@ -112,7 +121,11 @@ def judge(
 
 
 def solution_turns(
-    solution: Solution, judgement: Judgement, files: TrainingFiles, history_steps: int
+    solution: Solution,
+    judgement: Judgement,
+    files: TrainingFiles,
+    history_steps: int,
+    reply: JudgeReply,
 ) -> Iterator[tuple[Prompt, str, list[StepResult]]]:
     """Yield (prompt, answer, results that it teaches): one a step, or one for all steps."""
     question, steps = solution.record.question, judgement.steps
@@ -123,14 +136,19 @@ def solution_turns(
         return
     for index, result in enumerate(judgement.results):
         first = max(0, index - history_steps)
+        shown = steps[first : index + 1]
         prompt = prompts.judge(
-            question, solution.description, steps[first : index + 1], 1, first=first + 1
+            question, solution.description, shown, 1, first=first + 1, reply=reply
         )
-        yield prompt, str(result.score), [result]
+        yield prompt, prompts.judge_answer(result.evidence, result.score, reply), [result]
 
 
 def training_rows(
-    solutions: Iterable[Solution], files: TrainingFiles, history_steps: int, card: DataCard
+    solutions: Iterable[Solution],
+    files: TrainingFiles,
+    history_steps: int,
+    card: DataCard,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> Iterator[tuple[Image, TrainingRow]]:
     """Yield the training rows; solutions and rows that are left out are counted by reason."""
     for solution in solutions:
@@ -138,7 +156,8 @@ def training_rows(
         if isinstance(judgement, Failure):
             card.dropped[f"teacher:{judgement.kind}"] += 1
             continue
-        for prompt, answer, results in solution_turns(solution, judgement, files, history_steps):
+        turns = solution_turns(solution, judgement, files, history_steps, reply)
+        for prompt, answer, results in turns:
             row = training_row(prompt, answer, solution.record.image)
             if isinstance(row, Failure):
                 card.dropped[f"row:{row.kind}"] += 1
@@ -165,22 +184,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     add_output_options(parser)
     add_options(parser, TeacherSteps)
+    add_options(parser, JudgeReply)
     add_engine_options(parser)
     arguments = parser.parse_args(argv)
-    options = read_options(arguments, TeacherSteps)
+    options, reply = read_options(arguments, TeacherSteps), read_options(arguments, JudgeReply)
     output = TrainingOutput(arguments, "Step-judge fine-tuning: judged solution steps")
 
     records = (record for path in arguments.pairs for record in read_pair_records(path))
     solutions = select(records, ImageFolder(arguments.images), options.max_steps, output.card)
     with open_engine(arguments) as engine:
-        judge(solutions, engine, options, arguments.seed)
+        judge(solutions, engine, options, arguments.seed, reply)
     judged = [s for s in solutions if isinstance(s.judgement, Judgement)]
     failed = len(solutions) - len(judged)
     status = check_failures(failed, len(solutions), arguments.max_failures, "judgements")
     if status == 0:
         held_out = output.held_out((solution.image for solution in judged), arguments.seed)
-        rows = training_rows(solutions, output.options, arguments.history_steps, output.card)
-        write_rows(arguments.labels, (solution.to_row(held_out) for solution in judged))
+        rows = training_rows(solutions, output.options, arguments.history_steps, output.card, reply)
+        write_rows(arguments.labels, (solution.to_row(held_out, reply) for solution in judged))
         output.write(rows, held_out)
     return status
 

@@ -20,7 +20,8 @@ from pydantic import (
 
 from evpv_prm.config_data import DataSet, ModelDownload
 from evpv_prm.config_intervention import Intervention
-from evpv_prm.config_step_level import StepLevel
+from evpv_prm.config_judge import JudgeReply
+from evpv_prm.config_step_level import AUDIT_CHECKS, StepLevel
 from evpv_prm.config_teacher import TeacherData
 from evpv_prm.config_training import Trainings
 from evpv_prm.errors import UserError
@@ -241,6 +242,7 @@ class Scoring(Section):
     max_audit_characters: int = Field(
         400, ge=1, description="Longest statement in an audit, in characters"
     )
+    audit_checks: bool = Field(False, description=AUDIT_CHECKS)
 
 
 class BestOfN(Section):
@@ -303,8 +305,8 @@ def _internvl(size: str, parameters_b: float, gpus: int) -> Model:
     )
 
 
-class Config(Section):
-    """The whole experiment."""
+class Run(Section):
+    """Where a run writes, what it draws with, and what it puts up with."""
 
     results: str = Field("results", min_length=1, description="Folder of everything that is made")
     seed: int = Field(20260130, ge=0, description="Seed of all sampling and resampling")
@@ -321,6 +323,11 @@ class Config(Section):
         0.0,
         description="Largest fraction of a benchmark's images that may be missing or unreadable",
     )
+
+
+class Config(JudgeReply, Run):
+    """The whole experiment."""
+
     benchmarks: dict[Name, Benchmark] = Field(
         {
             name: _benchmark(name)
@@ -377,6 +384,11 @@ class Config(Section):
     )
     figures: Figures = Field(Figures(), description="Figures")
     diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
+
+    @property
+    def judge_reply(self) -> JudgeReply:
+        """The form of the judge's reply, as a section of its own."""
+        return JudgeReply(**{name: getattr(self, name) for name in JudgeReply.model_fields})
 
     @property
     def makes_verifier(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -30,6 +30,21 @@ class JudgeReply(Section):
     def has_evidence(self) -> bool:
         """Whether the judge gives its evidence before the verdict."""
         return self.judge_form == "evidence_then_verdict"
+
+    @property
+    def other(self) -> Self:
+        """The other one of the two forms."""
+        form: JudgeForm = "verdict" if self.has_evidence else "evidence_then_verdict"
+        return self.model_copy(update={"judge_form": form})
+
+    @property
+    def evidence_tokens(self) -> int:
+        """Tokens that the evidence adds to a reply at most; a verdict alone has none.
+
+        Few tokenizers take more than one token a character.
+        """
+        around = len('{"evidence":"","verdict":}')
+        return self.max_evidence_characters + around if self.has_evidence else 0
 
 
 VERDICT_ALONE = JudgeReply()

@@ -8,6 +8,11 @@ from pydantic import Field, field_validator
 
 from evpv_prm.section import Decoding, Section
 
+AUDIT_CHECKS = (
+    "Have an audit first quote, for each fact, what the description says, and say whether it holds"
+)
+"""What the option of this name does in every section that has it."""
+
 
 class CaptionDecoding(Decoding):
     """How a caption is sampled."""
@@ -64,6 +69,7 @@ class StepGate(Section):
     max_audit_characters: int = Field(
         400, ge=1, description="Longest statement in an audit, in characters"
     )
+    audit_checks: bool = Field(False, description=AUDIT_CHECKS)
 
 
 class ConstraintCorruption(Section):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from evpv_prm import cli
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.config_step_level import ConstraintCorruption, StepJudging
 from evpv_prm.data.constraint_corruption import MODES, DropMeta, FlipMeta, corrupt_caption
 from evpv_prm.data.constraint_records import (
@@ -65,6 +66,7 @@ def judge_corruptions(
     judging: StepJudging,
     ratios: Sequence[float],
     seed: int,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> list[ConstraintRecord]:
     """Return the records of all solutions with the judgements of all passes, in order.
 
@@ -75,7 +77,7 @@ def judge_corruptions(
         shown_captions(solution, caption, ratios, seed)
         for solution, caption in zip(solutions, captions, strict=True)
     ]
-    with_image = view(judging)
+    with_image = view(judging, reply)
     groups = [
         judge_group(solution, _left(caption), seen, seed)
         for solution, passes in zip(solutions, shown, strict=True)
@@ -84,7 +86,7 @@ def judge_corruptions(
     ]
     results = iter(ask(engine, groups, "judge"))
     return [
-        _record(solution, passes, ratios, results)
+        _record(solution, passes, ratios, results, reply)
         for solution, passes in zip(solutions, shown, strict=True)
     ]
 
@@ -99,10 +101,11 @@ def _record(
     shown: Sequence[Shown],
     ratios: Sequence[float],
     results: Iterator[Sequence[Result]],
+    reply: JudgeReply,
 ) -> ConstraintRecord:
     """Read the results of a solution's passes in both views, consuming them in order."""
     with_image, without_image = (
-        [judged_record(solution, _left(caption), next(results)) for caption, _ in shown]
+        [judged_record(solution, _left(caption), next(results), reply) for caption, _ in shown]
         for _ in range(2)
     )
     return ConstraintRecord.model_validate(
@@ -141,14 +144,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
     add_options(parser, StepJudging)
     add_options(parser, ConstraintCorruption)
+    add_options(parser, JudgeReply)
     add_engine_options(parser)
     arguments = parser.parse_args(argv)
-    judging = read_options(arguments, StepJudging)
+    judging, reply = read_options(arguments, StepJudging), read_options(arguments, JudgeReply)
     ratios = read_options(arguments, ConstraintCorruption).ratios
 
     solutions = load_solutions(read_step_records(arguments.benchmark), arguments.images)
     with open_engine(arguments) as engine:
-        judged = judge_corruptions(solutions, engine, judging, ratios, arguments.seed)
+        judged = judge_corruptions(solutions, engine, judging, ratios, arguments.seed, reply)
     verdicts = [v for record in judged for each in record.passes() for v in each.step_predict]
     failed, allowed = verdicts.count(None), arguments.max_failures
     status = check_failures(failed, len(verdicts), allowed, "judgements")

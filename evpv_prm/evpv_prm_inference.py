@@ -17,6 +17,7 @@ from typing import Any
 
 from evpv_prm import cli, parsing, prompts
 from evpv_prm.config import Scoring
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import Failure, Image, Request, Result
 from evpv_prm.engine.command import add_engine_options, check_failures, open_engine
@@ -24,7 +25,7 @@ from evpv_prm.engine.store import StoredEngine
 from evpv_prm.jsonl import read_records, write_rows
 from evpv_prm.options import add_options, read_options
 from evpv_prm.records import Candidate, CandidateRecord, Evaluation
-from evpv_prm.reward import checklist, gate
+from evpv_prm.reward import checklist, gate, visual_facts
 from evpv_prm.verifier import Judgements, View, judge_requests, parsed, read_judgements, request
 
 
@@ -52,11 +53,17 @@ def describe_request(item: Item, options: Scoring, seed: int) -> Request:
 
 
 def candidate_requests(
-    item: Item, candidate: Candidate, description: str, options: Scoring, seed: int
+    item: Item,
+    candidate: Candidate,
+    description: str,
+    options: Scoring,
+    seed: int,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> list[Request]:
     """Return the audit (if the candidate has visual facts), then a judgement of every step."""
     steps = [step.steptext for step in candidate.reasoningprocess]
-    facts, visual = checklist([step.visualdependency for step in candidate.reasoningprocess])
+    dependencies = [step.visualdependency for step in candidate.reasoningprocess]
+    facts, visual = checklist(dependencies)
     requests = []
     if visual:
         prompt = prompts.audit(
@@ -65,15 +72,19 @@ def candidate_requests(
             len(item.images),
             max_errors=options.max_audit_errors,
             max_characters=options.max_audit_characters,
+            checks=len(visual_facts(dependencies)) if options.audit_checks else None,
         )
         requests.append(request("audit", prompt, item.images, options.audit, seed))
-    view = View(options.judge, options.history_steps)
+    view = View(options.judge, options.history_steps, reply=reply)
     question = item.record.question
     return requests + judge_requests(question, description, steps, item.images, view, seed)
 
 
 def evaluate(
-    candidate: Candidate, description: str | Failure, results: Iterator[Result]
+    candidate: Candidate,
+    description: str | Failure,
+    results: Iterator[Result],
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> Evaluation:
     """Turn the results of `candidate_requests` into an evaluation, consuming them in order."""
     steps = len(candidate.reasoningprocess)
@@ -81,7 +92,7 @@ def evaluate(
     failures: list[str] = []
     audit: Mapping[str, Any] | None = None
     reliability: float | None = None
-    judged = Judgements([None] * steps, [None] * steps, [])
+    judged = Judgements.none(steps)
     if isinstance(description, Failure):
         failures.append(f"describe:{description.kind}")
     else:
@@ -93,7 +104,7 @@ def evaluate(
                 audit, reliability = audited
         else:
             reliability = 1.0
-        judged = read_judgements(itertools.islice(results, steps))
+        judged = read_judgements(itertools.islice(results, steps), reply)
     return Evaluation(
         image_description=None if isinstance(description, Failure) else description,
         visual_checklist=facts,
@@ -103,6 +114,7 @@ def evaluate(
         raw_step_scores=list(judged.verdicts),
         final_step_scores=gate(judged.verdicts, visual, reliability),
         step_probabilities=judged.probabilities,
+        step_evidence=judged.evidence,
         failures=failures + judged.failures,
     )
 
@@ -113,6 +125,7 @@ def score(
     engine: StoredEngine,
     options: Scoring,
     seed: int,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> list[CandidateRecord]:
     """Return the records with `eval` on every candidate, in the order given.
 
@@ -121,20 +134,19 @@ def score(
     items = [_load(record, images) for record in records]
     described = [item for item in items if item.candidates and item.images]
     requests = [describe_request(item, options, seed) for item in described]
-    replies = engine.generate(requests, "describe")
-    for item, reply in zip(described, replies, strict=True):
-        item.raw_description = reply.text
-        item.description = parsed(reply, parsing.parse_description)
+    for item, result in zip(described, engine.generate(requests, "describe"), strict=True):
+        item.raw_description = result.text
+        item.description = parsed(result, parsing.parse_description)
 
     requests = [
         request
         for item in items
         if isinstance(item.description, str)
         for candidate in item.candidates
-        for request in candidate_requests(item, candidate, item.description, options, seed)
+        for request in candidate_requests(item, candidate, item.description, options, seed, reply)
     ]
     results = iter(engine.generate(requests, "audit and judge"))
-    return [_finish(item, results) for item in items]
+    return [_finish(item, results, reply) for item in items]
 
 
 def _load(record: CandidateRecord, root: Path) -> Item:
@@ -144,11 +156,11 @@ def _load(record: CandidateRecord, root: Path) -> Item:
     return Item(record, loaded, Failure("no_candidates"))
 
 
-def _finish(item: Item, results: Iterator[Result]) -> CandidateRecord:
+def _finish(item: Item, results: Iterator[Result], reply: JudgeReply) -> CandidateRecord:
     if not item.candidates:
         return item.record
     candidates = [
-        c.model_copy(update={"eval": evaluate(c, item.description, results)})
+        c.model_copy(update={"eval": evaluate(c, item.description, results, reply)})
         if isinstance(c, Candidate)
         else c
         for c in item.record.candidates
@@ -170,13 +182,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, required=True, help="folder of the images")
     parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
     add_options(parser, Scoring)
+    add_options(parser, JudgeReply)
     add_engine_options(parser)
     arguments = parser.parse_args(argv)
-    options = read_options(arguments, Scoring)
+    options, reply = read_options(arguments, Scoring), read_options(arguments, JudgeReply)
 
     records = read_records(arguments.candidates, CandidateRecord)
     with open_engine(arguments) as engine:
-        scored = score(records, arguments.images, engine, options, arguments.seed)
+        scored = score(records, arguments.images, engine, options, arguments.seed, reply)
     evaluations = [c.eval for r in scored for c in r.candidates if isinstance(c, Candidate)]
     failed = sum(e is None or bool(e.failures) for e in evaluations)
     status = check_failures(failed, len(evaluations), arguments.max_failures)

@@ -9,21 +9,19 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from evpv_prm.engine.base import Failure
-from evpv_prm.records import Candidate, Caption, Verdict, null_if_blank
+from evpv_prm.records import Candidate, Caption, null_if_blank
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _JSON = json.JSONDecoder(strict=False)  # models write line breaks inside strings
 _BRACES = re.compile(r'\\.|[{}"]', re.DOTALL)
-_MINUS = str.maketrans("−–—﹣－", "-----")
-_VERDICT = re.compile(r"""[\s"'`*(]*([+-]?1)[\s"'`*).。]*""")
 
 
 def parse_object(text: str) -> dict[str, Any] | Failure:
@@ -163,29 +161,3 @@ def parse_audit(text: str) -> tuple[dict[str, Any], float] | Failure:
     if not 0 <= reliability <= 1:
         return Failure("invalid_p_score", f"p_score = {score!r}: expected a number in [0, 1]", text)
     return value, reliability
-
-
-def parse_verdict(text: str) -> Verdict | Failure:
-    """Read a bare 1 or -1, in quotes, brackets or bold at most; anything else is a failure."""
-    match = _VERDICT.fullmatch(text.translate(_MINUS))
-    if match is None:
-        return Failure("invalid_verdict", "expected 1 or -1", text)
-    return -1 if match[1] == "-1" else 1
-
-
-def verdict_probability(logprobs: Sequence[Mapping[str, float]] | None) -> float | None:
-    """Return p of "1" against "-1" at the verdict's first token, in [0, 1].
-
-    `logprobs` holds {token text: log-probability} for each output token. Of the tokens that say 1,
-    -1 or begin the latter ("-"), p is the share of those that say 1. None when none is listed.
-    """
-    if not logprobs:
-        return None
-    right = wrong = 0.0
-    for token, logprob in logprobs[0].items():
-        verdict = parse_verdict(token)
-        if verdict == 1:
-            right += math.exp(logprob)
-        elif verdict == -1 or token.strip().translate(_MINUS) == "-":
-            wrong += math.exp(logprob)
-    return right / (right + wrong) if right + wrong > 0 else None

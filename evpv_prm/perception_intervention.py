@@ -16,12 +16,14 @@ import itertools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evpv_prm import cli, prompts
 from evpv_prm.answers.options import parse_options
 from evpv_prm.config_intervention import Describing, SolutionJudging, Solving
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.data.conditions import CONDITIONS, SETTINGS, Condition, DescriptionKind
 from evpv_prm.data.images import load_images
 from evpv_prm.data.intervention_records import (
@@ -133,6 +135,7 @@ def judge(
     engine: StoredEngine,
     options: SolutionJudging,
     seed: int,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> list[AnsweredQuestion]:
     """Return the questions with the steps of every solution judged; one wave of requests."""
     solved: list[tuple[Condition, Solution, Sight | str]] = []
@@ -146,14 +149,18 @@ def judge(
             sight = sight_of(question, images, kind)
             solved.append((condition, solution, sight))
             groups.append(
-                step_requests(question, sight, condition, solution, options, seed)
+                step_requests(question, sight, condition, solution, options, seed, reply)
                 if isinstance(sight, Sight)
                 else []
             )
     results = ask(engine, groups, "judge")
+    evaluations = (
+        _evaluation(solution, sight, judgements, reply)
+        for (_, solution, sight), judgements in zip(solved, results, strict=True)
+    )
     judged = (
-        (condition, solution.model_copy(update={"prm_eval": _evaluation(solution, sight, replies)}))
-        for (condition, solution, sight), replies in zip(solved, results, strict=True)
+        (condition, solution.model_copy(update={"prm_eval": evaluation}))
+        for (condition, solution, _), evaluation in zip(solved, evaluations, strict=True)
     )
     return [
         question.with_outcomes(dict(itertools.islice(judged, len(question.solutions()))))
@@ -168,6 +175,7 @@ def step_requests(
     solution: Solution,
     options: SolutionJudging,
     seed: int,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> list[Request]:
     """Return a request for the judgement of every step of a solution, in order."""
     shows_images = SETTINGS[condition].shows_images
@@ -177,6 +185,7 @@ def step_requests(
         options.history_steps,
         rules="strict" if sees_something else "text_only",
         shows_images=shows_images,
+        reply=reply,
     )
     # The judge's prompt numbers the steps itself.
     steps = [unlabelled(step) for step in split_steps(solution.reasoning)]
@@ -184,17 +193,18 @@ def step_requests(
 
 
 def _evaluation(
-    solution: Solution, sight: Sight | str, results: Sequence[Result]
+    solution: Solution, sight: Sight | str, results: Sequence[Result], reply: JudgeReply
 ) -> StepEvaluation:
     steps = split_steps(solution.reasoning)
     if isinstance(sight, str):
-        judged = Judgements([None] * len(steps), [None] * len(steps), [sight])
+        judged = Judgements.none(len(steps), sight)
     else:
-        judged = read_judgements(results)
+        judged = read_judgements(results, reply)
     return StepEvaluation(
         steps=steps,
         step_scores=judged.verdicts,
         step_probabilities=judged.probabilities,
+        step_evidence=judged.evidence,
         failures=judged.failures,
     )
 
@@ -227,9 +237,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     for part in PARTS.values():
         add_options(parser, part.options)
+    add_options(parser, JudgeReply)
     add_engine_options(parser)
     arguments = parser.parse_args(argv)
     options = {name: read_options(arguments, part.options) for name, part in PARTS.items()}
+    plays = {name: part.play for name, part in PARTS.items()}
+    plays["judge"] = partial(judge, reply=read_options(arguments, JudgeReply))
     stages = list(PARTS) if arguments.stage == "all" else [arguments.stage]
 
     reads = PARTS[stages[0]].reads
@@ -238,8 +251,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     with open_engine(arguments) as engine:
         for name in stages:
-            play = PARTS[name].play
-            records = play(records, arguments.images, engine, options[name], arguments.seed)
+            records = plays[name](records, arguments.images, engine, options[name], arguments.seed)
     failed = [has_failed for record in records for has_failed in record.failed]
     status = check_failures(sum(failed), len(failed), arguments.max_failures, "answers")
     if status == 0:

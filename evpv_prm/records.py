@@ -137,6 +137,11 @@ class Evaluation(Record):
     step_probabilities: list[float | None] = Field(
         description='p of "1" at the verdict; null where it is not known'
     )
+    step_evidence: list[str | None] | None = Field(
+        None,
+        description="What the judge says that the steps should say: the fact that a step reads, or "
+        "the right result; null where it gave no evidence",
+    )
     failures: list[str] = Field(
         description='Each failed request as "STAGE:KIND", or "judge[INDEX]:KIND"'
     )
@@ -147,9 +152,12 @@ class Evaluation(Record):
             len(self.raw_step_scores),
             len(self.final_step_scores),
             len(self.step_probabilities),
+            len(self.raw_step_scores if self.step_evidence is None else self.step_evidence),
         }
         if len(lengths) != 1:
-            raise ValueError("raw, final and probability lists must have one entry a step each")
+            raise ValueError(
+                "raw, final, probability and evidence lists must have one entry a step each"
+            )
         return self
 
 

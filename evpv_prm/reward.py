@@ -20,6 +20,12 @@ EMPTY_CHECKLIST = "(empty)"
 _FLOOR = 0.1  # what a wrong step leaves of the geometric mean, in the reference implementation
 
 
+def visual_facts(dependencies: Sequence[str | None]) -> list[str]:
+    """Return the distinct visual facts of steps in the order of first use; see `checklist`."""
+    facts = (null_if_blank(dependency) for dependency in dependencies)
+    return list(dict.fromkeys(fact.strip() for fact in facts if fact is not None))
+
+
 def checklist(dependencies: Sequence[str | None]) -> tuple[str, list[int]]:
     """Collect the visual facts that a candidate rests on.
 
@@ -30,15 +36,9 @@ def checklist(dependencies: Sequence[str | None]) -> tuple[str, list[int]]:
         One "- fact" line for each distinct fact in the order of first use, or `EMPTY_CHECKLIST`;
         and the indices, from 0, of all steps that have a dependency.
     """
-    facts: dict[str, None] = {}
-    visual_step_indices = []
-    for index, dependency in enumerate(dependencies):
-        fact = null_if_blank(dependency)
-        if fact is not None:
-            facts[fact.strip()] = None
-            visual_step_indices.append(index)
-    text = "\n".join(f"- {fact}" for fact in facts) or EMPTY_CHECKLIST
-    return text, visual_step_indices
+    text = "\n".join(f"- {fact}" for fact in visual_facts(dependencies)) or EMPTY_CHECKLIST
+    visual = [i for i, dependency in enumerate(dependencies) if null_if_blank(dependency)]
+    return text, visual
 
 
 def gate(

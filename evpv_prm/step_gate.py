@@ -16,7 +16,7 @@ from evpv_prm.data.step_records import JudgedRecord
 from evpv_prm.engine.base import Failure, Request, Result
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.records import Caption
-from evpv_prm.reward import checklist, gate
+from evpv_prm.reward import checklist, gate, visual_facts
 from evpv_prm.step_judging import Solution, ask
 from evpv_prm.verifier import parsed, request
 
@@ -87,6 +87,7 @@ def audit_group(
         len(solution.images),
         max_errors=options.max_audit_errors,
         max_characters=options.max_audit_characters,
+        checks=len(visual_facts(premises)) if options.audit_checks else None,
     )
     return [request("audit", prompt, solution.images, options.audit, seed)]
 

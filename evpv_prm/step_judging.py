@@ -5,9 +5,9 @@ another, and reads the results back solution by solution:
 
     solutions = load_solutions(records, images)
     captions = caption_solutions(solutions, engine, judging, seed)
-    groups = [judge_group(s, c, view(judging), seed) for s, c in zip(solutions, captions)]
+    groups = [judge_group(s, c, view(judging, reply), seed) for s, c in zip(solutions, captions)]
     results = ask(engine, groups, "judge")
-    judged = [judged_record(s, c, r) for s, c, r in zip(solutions, captions, results)]
+    judged = [judged_record(s, c, r, reply) for s, c, r in zip(solutions, captions, results)]
 
 One with several conditions puts the groups of all of them into the same wave.
 """
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evpv_prm import parsing, prompts
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.config_step_level import StepJudging
 from evpv_prm.data.images import load_images
 from evpv_prm.data.step_records import JudgedRecord, StepRecord
@@ -101,9 +102,9 @@ def caption_solutions(
     return [read_caption(results) for results in ask(engine, groups, "caption")]
 
 
-def view(judging: StepJudging) -> View:
+def view(judging: StepJudging, reply: JudgeReply = VERDICT_ALONE) -> View:
     """Return what the judge is shown and how it answers where no experiment changes it."""
-    return View(judging.judge, judging.history_steps, judging.block_size)
+    return View(judging.judge, judging.history_steps, judging.block_size, reply=reply)
 
 
 def judge_group(
@@ -121,16 +122,21 @@ def judge_group(
 
 
 def judged_record(
-    solution: Solution, caption: Caption | Failure | None, results: Sequence[Result]
+    solution: Solution,
+    caption: Caption | Failure | None,
+    results: Sequence[Result],
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> JudgedRecord:
-    """Return the record with the results of its `judge_group`; its labels stay as they are."""
-    unknown = [None] * len(solution.record.steps)
+    """Return the record with the results of its `judge_group`, whose view had this form of `reply`.
+
+    Its labels stay as they are.
+    """
     if solution.problem is not None:
-        judged = Judgements([*unknown], [*unknown], [solution.problem])
+        judged = Judgements.none(len(solution.record.steps), solution.problem)
     elif isinstance(caption, Failure):
-        judged = Judgements([*unknown], [*unknown], [f"caption:{caption.kind}"])
+        judged = Judgements.none(len(solution.record.steps), f"caption:{caption.kind}")
     else:
-        judged = read_judgements(results)
+        judged = read_judgements(results, reply)
     row = solution.record.to_row()
     return JudgedRecord.model_validate(
         {
@@ -139,6 +145,7 @@ def judged_record(
             "structured_vision": caption if isinstance(caption, Caption) else None,
             "step_predict": judged.verdicts,
             "step_probabilities": judged.probabilities,
+            "step_evidence": judged.evidence,
             "failures": judged.failures,
         }
     )

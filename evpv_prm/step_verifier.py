@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evpv_prm import cli
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.config_step_level import StepGate, StepJudging
 from evpv_prm.data.step_records import JudgedRecord, read_step_records
 from evpv_prm.engine.base import Failure
@@ -45,6 +46,7 @@ def verify(
     seed: int,
     *,
     direct: bool = False,
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> list[JudgedRecord]:
     """Return the judged records of all solutions, in order.
 
@@ -56,10 +58,10 @@ def verify(
     else:
         captions = caption_solutions(solutions, engine, judging, seed)
     pairs = list(zip(solutions, captions, strict=True))
-    shown = view(judging)
+    shown = view(judging, reply)
     groups = [judge_group(solution, caption, shown, seed) for solution, caption in pairs]
     return [
-        judged_record(solution, caption, results)
+        judged_record(solution, caption, results, reply)
         for (solution, caption), results in zip(pairs, ask(engine, groups, "judge"), strict=True)
     ]
 
@@ -77,18 +79,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_options(parser, StepJudging)
     add_options(parser, StepGate)
+    add_options(parser, JudgeReply)
     add_engine_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.direct and arguments.gate:
         raise UserError("--gate: audits against the caption, which --direct leaves out")
     judging, gate = read_options(arguments, StepJudging), read_options(arguments, StepGate)
+    reply = read_options(arguments, JudgeReply)
 
     records = read_step_records(arguments.benchmark, arguments.limit)
     solutions = load_solutions(records, arguments.images)
     with open_engine(arguments) as engine:
-        judged = verify(solutions, engine, judging, arguments.seed, direct=arguments.direct)
+        seed, direct = arguments.seed, arguments.direct
+        judged = verify(solutions, engine, judging, seed, direct=direct, reply=reply)
         if arguments.gate:
-            judged = gate_records(judged, solutions, engine, gate, arguments.seed)
+            judged = gate_records(judged, solutions, engine, gate, seed)
     failed = sum(not record.is_judged for record in judged)
     status = check_failures(failed, len(judged), arguments.max_failures, "solutions")
     if status == 0 and arguments.gate:

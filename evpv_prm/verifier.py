@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import orjson
 
-from evpv_prm import parsing, prompts
+from evpv_prm import prompts
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.engine.base import (
     Failure,
     Image,
-    Reply,
     Request,
     Result,
     Sampling,
@@ -22,6 +22,7 @@ from evpv_prm.engine.base import (
 from evpv_prm.prompts import JudgeRules, Prompt
 from evpv_prm.records import Verdict
 from evpv_prm.section import Decoding
+from evpv_prm.verdicts import VERDICT_KEY, parse_judgement, verdict_probability
 
 ParsedT = TypeVar("ParsedT")
 
@@ -71,7 +72,9 @@ class View:
     rules: JudgeRules = "strict"
     shows_images: bool = True
     is_constrained: bool = True
-    """Whether the reply is one of the verdicts; else it is free text, which may be none."""
+    """Whether the reply has the form that is asked for; else it is free text, which may have not.
+    """
+    reply: JudgeReply = VERDICT_ALONE
 
 
 def judge_requests(
@@ -83,6 +86,9 @@ def judge_requests(
     seed: int,
 ) -> list[Request]:
     """Return a request for the judgement of every step, in order."""
+    longest = view.decoding.max_tokens + view.reply.evidence_tokens
+    decoding = view.decoding.model_copy(update={"max_tokens": longest})
+    kept_from = VERDICT_KEY if view.reply.has_evidence else None
     requests = []
     for index in range(len(steps)):
         start = index - index % view.block
@@ -95,39 +101,51 @@ def judge_requests(
             first=first + 1,
             rules=view.rules,
             show_images=view.shows_images,
+            reply=view.reply,
         )
         if not view.is_constrained:
             prompt = Prompt(prompt.messages, prompt.image_order)
-        requests.append(request("judge", prompt, images, view.decoding, seed))
+        asked = request("judge", prompt, images, decoding, seed)
+        requests.append(replace(asked, logprobs_from=kept_from))
     return requests
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """Verdicts on successive steps with their p of "1", both None where the judge failed."""
+    """Verdicts on successive steps with their p of "1" and their evidence.
+
+    All three are None where the judge failed, the evidence also where the judge gave none.
+    """
 
     verdicts: list[Verdict | None]
     probabilities: list[float | None]
+    evidence: list[str | None]
     failures: list[str]
-    """Each failed step as "judge[INDEX]:KIND"."""
+    """Each failed step as "judge[INDEX]:KIND", or why nothing was judged."""
+
+    @classmethod
+    def none(cls, steps: int, *failures: str) -> Self:
+        """Return what is known of so many steps that were not judged."""
+        unknown = [None] * steps
+        return cls([*unknown], [*unknown], [*unknown], [*failures])
 
 
-def read_judgements(results: Iterable[Result]) -> Judgements:
-    """Read the results of `judge_requests`."""
-    verdicts: list[Verdict | None] = []
-    probabilities: list[float | None] = []
-    failures = []
+def read_judgements(results: Iterable[Result], reply: JudgeReply) -> Judgements:
+    """Read the results of `judge_requests`, whose view had this form of `reply`."""
+    judged = Judgements.none(0)
     for index, result in enumerate(results):
-        verdict: Verdict | Failure = parsed(result, parsing.parse_verdict)
-        if isinstance(verdict, Failure):
-            failures.append(f"judge[{index}]:{verdict.kind}")
-            verdicts.append(None)
-            probabilities.append(None)
+        said = parsed(result, lambda text: parse_judgement(text, reply))
+        if isinstance(said, Failure):
+            judged.failures.append(f"judge[{index}]:{said.kind}")
+        if isinstance(result, Failure) or isinstance(said, Failure):
+            verdict, evidence, probability = None, None, None
         else:
-            verdicts.append(verdict)
-            logprobs = result.logprobs if isinstance(result, Reply) else None
-            probabilities.append(parsing.verdict_probability(logprobs))
-    return Judgements(verdicts, probabilities, failures)
+            verdict, evidence = said
+            probability = verdict_probability(result.logprobs)
+        judged.verdicts.append(verdict)
+        judged.evidence.append(evidence)
+        judged.probabilities.append(probability)
+    return judged
 
 
 def parsed(result: Result, parse: Callable[[str], ParsedT | Failure]) -> ParsedT | Failure:

@@ -22,6 +22,7 @@ from tabulate import tabulate
 from evpv_prm import cli
 from evpv_prm.ablation_requests import cases, has_failed, judge_cases
 from evpv_prm.ablations import SUITE, Ablation, find
+from evpv_prm.config_judge import JudgeReply
 from evpv_prm.config_step_level import AblationSuite, StepJudging
 from evpv_prm.data.ablated_records import AblatedRecord
 from evpv_prm.data.step_records import read_step_records
@@ -35,7 +36,7 @@ from evpv_prm.step_judging import load_solutions
 
 def suite_table() -> str:
     """Return the suite as a table: name, group, what differs from the baseline, compared with."""
-    rows = [(a.name, a.group, a.differs_in, a.compared_with, ", ".join(a.aliases)) for a in SUITE]
+    rows = [(a.name, a.group, a.differs_in(), a.compared_with, ", ".join(a.aliases)) for a in SUITE]
     return tabulate(rows, ["name", "group", "differs in", "compared with", "also called"])
 
 
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         batches = [SUITE]
     elif arguments.configuration:
         batches = [(find(arguments.configuration),)]
-    judging = read_options(arguments, StepJudging)
+    judging, reply = read_options(arguments, StepJudging), read_options(arguments, JudgeReply)
     suite = read_options(arguments, AblationSuite)
     seeds = range(arguments.seed, arguments.seed + suite.repetitions)
 
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     records: list[AblatedRecord] = []
     with open_engine(arguments) as engine:
         for batch in batches:
-            judged, counts = judge_cases(cases(solutions, batch, seeds), engine, judging)
+            judged, counts = judge_cases(cases(solutions, batch, seeds), engine, judging, reply)
             records += judged
             asked |= counts
     report = requests_report(engine.statistics, asked)
@@ -133,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--list", action=_PrintSuite, nargs=0, help="print the suite and exit")
     add_options(parser, AblationSuite)
     add_options(parser, StepJudging)
+    add_options(parser, JudgeReply)
     add_engine_options(parser)
     return parser
 

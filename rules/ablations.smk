@@ -25,6 +25,8 @@ rule ask_ablations:
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
         suite=render_options(CONFIG.step_level.ablations),
+        # The other form is one of the configurations, so that its length always matters.
+        reply=render_options(CONFIG.judge_reply),
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
         code=code_digest("vpbench_ablation_runner"),
@@ -33,7 +35,8 @@ rule ask_ablations:
     shell:
         "python -m evpv_prm.vpbench_ablation_runner --ask-all --benchmark {input.solutions:q}"
         " --images {params.images:q} --output {output:q} --store {params.store:q}"
-        " {params.options:q} {params.suite:q} {params.engine:q} > {log:q} 2>&1"
+        " {params.options:q} {params.suite:q} {params.reply:q} {params.engine:q}"
+        " > {log:q} 2>&1"
 
 
 rule run_ablations:
@@ -59,6 +62,8 @@ rule run_ablations:
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
         suite=render_options(CONFIG.step_level.ablations),
+        # The other form is one of the configurations, so that its length always matters.
+        reply=render_options(CONFIG.judge_reply),
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
         code=code_digest("vpbench_ablation_runner"),
@@ -68,7 +73,8 @@ rule run_ablations:
         "python -m evpv_prm.vpbench_ablation_runner --all --stored-only"
         " --benchmark {input.solutions:q} --images {params.images:q}"
         " --output {params.folder:q} --store {params.store:q}"
-        " {params.options:q} {params.suite:q} {params.engine:q} > {log:q} 2>&1"
+        " {params.options:q} {params.suite:q} {params.reply:q} {params.engine:q}"
+        " > {log:q} 2>&1"
 
 
 rule summarise_ablations:

@@ -52,6 +52,10 @@ def from_outside(find, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+# The form of the judge's reply; a verdict alone has no evidence whose length could matter.
+JUDGE_REPLY = (
+    render_options(CONFIG.judge_reply) if CONFIG.judge_reply.has_evidence else []
+)
 SITE = or_stop(load_site, CONFIG.site)
 SHARED_GPUS = len(allocated_devices(os.environ)) if SITE.share_gpus else None
 if SHARED_GPUS:

@@ -23,6 +23,7 @@ rule corrupt_constraints:
     params:
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
+        reply=JUDGE_REPLY,
         corruption=render_options(CONFIG.step_level.corruption),
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
@@ -32,7 +33,8 @@ rule corrupt_constraints:
     shell:
         "python -m evpv_prm.constraint_corruption_ablation --benchmark {input.solutions:q}"
         " --images {params.images:q} --output {output:q} --store {params.store:q}"
-        " {params.options:q} {params.corruption:q} {params.engine:q} > {log:q} 2>&1"
+        " {params.options:q} {params.reply:q} {params.corruption:q} {params.engine:q}"
+        " > {log:q} 2>&1"
 
 
 rule summarise_corruption:

@@ -89,6 +89,7 @@ rule judge_intervention:
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
         options=render_options(CONFIG.intervention.judging),
+        reply=JUDGE_REPLY,
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
         code=code_digest("perception_intervention"),
@@ -97,7 +98,7 @@ rule judge_intervention:
     shell:
         "python -m evpv_prm.perception_intervention --stage judge"
         " --questions {input.questions:q} --images {params.images:q} --output {output:q}"
-        " --store {params.store:q} {params.options:q} {params.engine:q} > {log:q} 2>&1"
+        " --store {params.store:q} {params.options:q} {params.reply:q} {params.engine:q} > {log:q} 2>&1"
 
 
 rule compute_intervention_metrics:

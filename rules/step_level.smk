@@ -50,6 +50,7 @@ rule verify_steps:
     params:
         images=CONFIG.step_level.images,
         options=render_options(CONFIG.step_level.judging),
+        reply=JUDGE_REPLY,
         # The gate audits against the caption.
         mode=lambda wildcards: {
             "caption": ["--gate", *render_options(CONFIG.step_level.gate)],
@@ -63,7 +64,8 @@ rule verify_steps:
     shell:
         "python -m evpv_prm.step_verifier --benchmark {input.solutions:q}"
         " --images {params.images:q} --output {output:q} --store {params.store:q}"
-        " {params.options:q} {params.mode:q} {params.engine:q} > {log:q} 2>&1"
+        " {params.options:q} {params.mode:q} {params.reply:q} {params.engine:q}"
+        " > {log:q} 2>&1"
 
 
 rule compute_step_metrics:

@@ -93,6 +93,7 @@ rule build_step_judge_sft_data:
         files=lambda wildcards, output: file_options(output.files),
         tokenizer=tokenizer_options,
         options=render_options(CONFIG.teacher_data.steps),
+        reply=JUDGE_REPLY,
         history=CONFIG.scoring.history_steps,
         engine=engine_flags(TEACHER),
         store=f"{RESULTS}/store",
@@ -102,7 +103,7 @@ rule build_step_judge_sft_data:
     shell:
         '{params.server:q} python "$SCRIPTS/data/build_step_judge_sft_data.py"'
         " --pairs {input.described:q}/*/swiftdata.jsonl --images {input.pairs:q}"
-        " --labels {output.labels:q} --history-steps {params.history}"
+        " --labels {output.labels:q} --history-steps {params.history} {params.reply:q}"
         " {params.files:q} {params.tokenizer:q}"
         " --store {params.store:q} {params.options:q} {params.engine:q} > {log:q} 2>&1"
 

@@ -24,6 +24,7 @@ rule score_candidates:
     params:
         images=lambda wildcards: CONFIG.benchmarks[wildcards.benchmark].images,
         options=render_options(CONFIG.scoring),
+        reply=JUDGE_REPLY,
         engine=engine_flags(CONFIG.verifier),
         store=f"{RESULTS}/store",
         code=code_digest("evpv_prm_inference"),
@@ -32,7 +33,7 @@ rule score_candidates:
     shell:
         "python -m evpv_prm.evpv_prm_inference --candidates {input.candidates:q}"
         " --images {params.images:q} --output {output:q} --store {params.store:q}"
-        " {params.options:q} {params.engine:q} > {log:q} 2>&1"
+        " {params.options:q} {params.reply:q} {params.engine:q} > {log:q} 2>&1"
 
 
 rule compute_bon_metrics:

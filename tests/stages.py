@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image as Pillow
 
 from evpv_prm import cli
-from evpv_prm.engine.base import IMAGE, Request, Result
+from evpv_prm.engine.base import IMAGE, Reply, Request, Result
 from evpv_prm.engine.store import ResponseStore, StoredEngine
 from evpv_prm.jsonl import read_rows
 from evpv_prm.progress import PROGRESS_LINE
@@ -44,6 +46,37 @@ def prompt_of(request: Request) -> str:
     """The request's text, an image being one character that no text holds."""
     (message,) = request.messages
     return "".join("\0" if part == IMAGE else part["text"] for part in message["content"])
+
+
+EVIDENCE_FLAGS = ("--judge-form", "evidence_then_verdict", "--max-evidence-characters", "44")
+
+
+def asks_for_evidence(request: Request) -> bool:
+    """Whether the judge's prompt asks for evidence before the verdict."""
+    return '"evidence"' in prompt_of(request)
+
+
+def evidence_of(request: Request) -> str:
+    """The evidence that the tests' judge gives: it names the step."""
+    return f"Truth of step {judged_step(request)}"
+
+
+def judged_step(request: Request) -> int:
+    return int(re.findall(r"Is step (\d+) right", prompt_of(request))[0])
+
+
+def verdict_of(request: Request, is_right: bool) -> Reply:
+    """Judge a step in the form that is asked for; p of "1" is 0.75 whatever the verdict."""
+    verdict = 1 if is_right else -1
+    choice = {"1": math.log(0.75), "-": math.log(0.25)}
+    if not asks_for_evidence(request):
+        return Reply(str(verdict), [choice])
+    text = json.dumps({"evidence": evidence_of(request), "verdict": verdict}, separators=(",", ":"))
+    taken = "1" if is_right else "-"
+    chosen = {taken: choice[taken], **choice}
+    start, end = text.split('":' + taken)
+    certain = [{token: 0.0, "?": -30.0} for token in (*start, '":')]
+    return Reply(text, [*certain, chosen, *({token: 0.0} for token in end)])
 
 
 def failing(answer: Answer, stage: str, when: str, result: Result) -> Answer:

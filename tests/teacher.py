@@ -63,11 +63,14 @@ def part(prompt: str, name: str) -> str:
     return match[1]
 
 
-def judgement(steps: Sequence[str], wrong: Sequence[int] = ()) -> dict[str, Any]:
+def judgement(
+    steps: Sequence[str], wrong: Sequence[int] = (), evidence: Sequence[Any] | None = None
+) -> dict[str, Any]:
     """Return a teacher's judgement; the steps `wrong` (from 0) misread a value."""
     results = [
         {
             "step": index + 1,
+            **({} if evidence is None else {"evidence": evidence[index]}),
             "score": -1 if index in wrong else 1,
             "category": "visual_misinterpretation" if index in wrong else None,
             "subcategory": "value_misreading" if index in wrong else None,
@@ -78,7 +81,10 @@ def judgement(steps: Sequence[str], wrong: Sequence[int] = ()) -> dict[str, Any]
 
 
 def teach(call: Call, _number: int = 0) -> Action:
-    """Answer as a good teacher: its descriptions tell colour and question."""
+    """Answer as a good teacher: its descriptions tell colour and question.
+
+    Its evidence is what a right step says, and "8" for a wrong one.
+    """
     stage, prompt = call.headers["X-EVPV-Stage"], call.prompt
     if stage == "teacher_describe":
         question = part(prompt, "Question")
@@ -90,7 +96,8 @@ def teach(call: Call, _number: int = 0) -> Action:
     wrong = [len(steps) - 1] if "Overall label: -" in prompt else []
     if "divide it" in prompt:
         steps = [step + ". " for step in steps[:-1]] + steps[-1:]
-    return say(judgement(steps, wrong))
+    evidence = ["8" if n in wrong else step for n, step in enumerate(steps)]
+    return say(judgement(steps, wrong, evidence if '"evidence"' in prompt else None))
 
 
 def say(reply: Mapping[str, Any]) -> Action:

@@ -160,11 +160,19 @@ def view(
         verdict.local_p_score,
     )
     steps = [
-        Step(text=step.steptext, raw=raw, probability=probability, final=final, premise=premise)
-        for step, raw, probability, final, premise in zip(
+        Step(
+            text=step.steptext,
+            raw=raw,
+            probability=probability,
+            evidence=evidence,
+            final=final,
+            premise=premise,
+        )
+        for step, raw, probability, evidence, final, premise in zip(
             candidate.reasoningprocess,
             outcome.raw_scores,
             verdict.step_probabilities,
+            verdict.step_evidence or [None] * len(outcome.raw_scores),
             outcome.final_scores,
             audit.premises,
             strict=True,

@@ -47,11 +47,15 @@ class Premise(TypedDict):
 
 
 class Step(TypedDict):
-    """One step: the judge's verdict (1, -1), p of "1", the gated reward; None where not known."""
+    """One step: the judge's verdict (1, -1), p of "1", the gated reward; None where not known.
+
+    `evidence` is what the judge says that the step should say, None where it gave none.
+    """
 
     text: str
     raw: float | None
     probability: float | None
+    evidence: str | None
     final: float | None
     premise: Premise | None
 

@@ -98,7 +98,7 @@ def configurations_of(beside: Mapping[str, Beside]) -> list[Configuration]:
         Configuration(
             name=ablation.name,
             group=ablation.group,
-            differs_in=ablation.differs_in,
+            differs_in=ablation.differs_in(),
             reference=ablation.compared_with,
         )
         for ablation in SUITE
@@ -132,17 +132,19 @@ def solution_case(record: JudgedRecord, beside: Beside, pictures: Pictures) -> S
             truth=truth,
             raw=raw,
             probability=probability,
+            evidence=evidence,
             final=reward,
             premise=premise,
             gated=None if reward is None else (1 if reward >= THRESHOLD else -1),
-            direct=verdict,
-            direct_probability=direct_probability,
+            direct=without[0],
+            direct_probability=without[1],
         )
-        for text, truth, raw, probability, reward, premise, (verdict, direct_probability) in zip(
+        for text, truth, raw, probability, evidence, reward, premise, without in zip(
             record.steps,
             record.response.process_correctness,
             record.step_predict,
             record.step_probabilities,
+            record.step_evidence or [None] * n,
             final,
             audit.premises,
             direct,

@@ -66,20 +66,23 @@ class StepEvaluation(Record):
     """The verifier's judgement of each step of an answer.
 
     Scores are 1 or -1, probabilities p of "1" where known; both are None where the judge failed.
+    Evidence is what the judge says that the step should say, None where it gave none.
     `failures` names what failed as "judge[INDEX]:KIND", or why nothing was judged, as "STAGE:KIND".
     """
 
     steps: list[str]
     step_scores: list[Verdict | None]
     step_probabilities: list[float | None]
+    step_evidence: list[str | None] | None = None
     failures: list[str]
 
     @model_validator(mode="after")
     def _one_entry_a_step(self) -> Self:
-        for name in ("step_scores", "step_probabilities"):
-            found, steps = len(getattr(self, name)), len(self.steps)
-            if found != steps:
-                raise ValueError(f"{name}: expected one entry a step, found {found} for {steps}")
+        for name in ("step_scores", "step_probabilities", "step_evidence"):
+            entries, steps = getattr(self, name), len(self.steps)
+            if entries is not None and len(entries) != steps:
+                found = f"found {len(entries)} for {steps}"
+                raise ValueError(f"{name}: expected one entry a step, {found}")
         return self
 
 

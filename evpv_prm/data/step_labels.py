@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.data.pair_records import Label, PairRecord
 from evpv_prm.engine.base import Failure
 from evpv_prm.jsonl import parse_record, read_rows
@@ -36,11 +37,12 @@ def _one_of(names: Sequence[str]) -> AfterValidator:
 
 
 class StepResult(BaseModel):
-    """The judgement of one step, numbered from 1."""
+    """The judgement of one step, numbered from 1, with evidence where that was asked for."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
     step: int
+    evidence: Annotated[str, StringConstraints(strip_whitespace=True)] | None = None
     score: Annotated[int, AfterValidator(_verdict)]
     category: Annotated[str | None, _one_of(CATEGORIES)]
     subcategory: Annotated[str | None, _one_of(SUBCATEGORIES)] = None
@@ -79,30 +81,39 @@ class Judgement:
     steps: tuple[str, ...]
     results: tuple[StepResult, ...]
 
-    def results_json(self) -> list[dict[str, Any]]:
-        """Return the results as JSON objects."""
-        return [result.model_dump() for result in self.results]
+    def results_json(self, *, evidence: bool = False) -> list[dict[str, Any]]:
+        """Return the results as JSON objects, with their `evidence` or without."""
+        left_out = set() if evidence else {"evidence"}
+        return [result.model_dump(exclude=left_out) for result in self.results]
 
 
-def parse_judgement(text: str, record: PairRecord) -> Judgement | Failure:
+def parse_judgement(
+    text: str, record: PairRecord, reply: JudgeReply = VERDICT_ALONE
+) -> Judgement | Failure:
     """Read {"Solution_steps", "step_judge_result"} and hold it against the record.
 
     Kinds of failure: "invalid_json"; "invalid_steps" (a missing or wrong field, or not one result
     a step in order); "invalid_category" (a right step with a category, a wrong one without, or a
-    sub-category that does not belong); "changed_steps" (not the record's text, but for white space
-    and layout); "contradicts_label" (a wrong step in a solution labelled "+", or none in one
-    labelled "-").
+    sub-category that does not belong); "invalid_evidence" (none, or a longer one than the judge's
+    `reply` may have, where that has evidence); "changed_steps" (not the record's text, but for
+    white space and layout); "contradicts_label" (a wrong step in a solution labelled "+", or none
+    in one labelled "-").
     """
-    reply = parse_json(text, _TeacherSteps, "invalid_steps")
-    if isinstance(reply, Failure):
-        return reply
-    results = tuple(reply.step_judge_result)
-    steps = tuple(step.strip() for step in reply.Solution_steps)
+    said = parse_json(text, _TeacherSteps, "invalid_steps")
+    if isinstance(said, Failure):
+        return said
+    results = tuple(said.step_judge_result)
+    steps = tuple(step.strip() for step in said.Solution_steps)
     numbers = [result.step for result in results]
     if not steps or not all(steps) or numbers != list(range(1, len(steps) + 1)):
         return Failure("invalid_steps", f"{len(steps)} steps, results for {numbers}", text)
     if problem_step := next((r for r in results if not _has_fitting_category(r)), None):
         return Failure("invalid_category", f"step {problem_step.step}", text)
+    if reply.has_evidence:
+        longest = reply.max_evidence_characters
+        lengths = [len(result.evidence or "") for result in results]
+        if not all(0 < length <= longest for length in lengths):
+            return Failure("invalid_evidence", f"1 to {longest} expected, found {lengths}", text)
     if not _agree(steps, record):
         return Failure("changed_steps", "the steps are not the record's", text)
     if not _fits_label([result.score for result in results], record.label):

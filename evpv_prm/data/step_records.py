@@ -66,14 +66,18 @@ class StepRecord(Record):
         return self.response.steps
 
 
-_LISTS = ("step_predict", "step_probabilities", "visual_dependencies", "final_step_scores")
+_LISTS = (
+    *("step_predict", "step_probabilities", "step_evidence"),
+    *("visual_dependencies", "final_step_scores"),
+)
 
 
 class JudgedRecord(StepRecord):
     """A labelled solution with the verifier's judgements.
 
     `step_predict` has one entry a step, 1 or -1, and None where the judge failed;
-    `step_probabilities` is p of "1", where known. `failures` names each failed request as
+    `step_probabilities` is p of "1", where known, and `step_evidence` what the judge says that the
+    step should say, where it gives evidence. `failures` names each failed request as
     "question:KIND" (an image that cannot be used), "caption:KIND" or "judge[INDEX]:KIND"; it is
     "no_steps" alone for a record without steps.
     `structured_vision` is the caption that the judge was shown, None if there was none.
@@ -86,6 +90,7 @@ class JudgedRecord(StepRecord):
     structured_vision: Caption | None = None
     step_predict: list[Verdict | None]
     step_probabilities: list[float | None]
+    step_evidence: list[str | None] | None = None
     failures: list[str]
     visual_dependencies: list[str | None] | None = None
     visual_checklist: str | None = None

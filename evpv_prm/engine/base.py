@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -83,7 +84,8 @@ class Request:
     `messages` are {"role", "content"} objects whose content is a list of `text(...)` and `IMAGE`
     parts; the n-th IMAGE stands for `images[n]`. At most one of `choices` (the reply is one of
     these strings) and `json_schema` (the reply is JSON of this schema) constrains the reply.
-    `sample_index` tells apart the samples that are drawn from one prompt.
+    `sample_index` tells apart the samples that are drawn from one prompt. Given `logprobs_from`,
+    log-probabilities are kept from the last place on where the reply says this text.
     """
 
     stage: Stage
@@ -93,6 +95,7 @@ class Request:
     choices: Sequence[str] | None = None
     json_schema: Mapping[str, Any] | None = None
     sample_index: int = 0
+    logprobs_from: str | None = None
 
     def key(self, identity: Mapping[str, Any]) -> str:
         """Return the SHA-256 of everything that decides the reply, the engine's identity included.
@@ -108,6 +111,8 @@ class Request:
             "json_schema": self.json_schema,
             "sample_index": self.sample_index,
         }
+        if self.logprobs_from is not None:  # unsaid, so that older stores keep their keys
+            content["logprobs_from"] = self.logprobs_from
         return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -122,11 +127,37 @@ class Usage:
 
 @dataclass(frozen=True)
 class Reply:
-    """A model's text. `logprobs` holds one {token text: log-probability} an output token."""
+    """A model's text. `logprobs` holds one {token text: log-probability} an output token.
+
+    Each begins with the token that was taken.
+    """
 
     text: str
     logprobs: Sequence[Mapping[str, float]] | None = None
     usage: Usage = field(default_factory=Usage)
+
+    def with_logprobs_from(self, text: str) -> Reply:
+        """Return the reply with log-probabilities from where it says `text` for the last time.
+
+        Alternatives that are next to impossible go, too: a long reply would fill the store with
+        them. Nothing is left where the tokens do not say the text.
+        """
+        positions = self.logprobs or ()
+        tokens = [next(iter(position), "") for position in positions]
+        place = "".join(tokens).rfind(text)
+        if place < 0:
+            return replace(self, logprobs=None)
+        ends = accumulate(map(len, tokens))
+        kept = [
+            {t: p for t, p in position.items() if t == token or p >= NEXT_TO_IMPOSSIBLE}
+            for token, end, position in zip(tokens, ends, positions, strict=True)
+            if end > place
+        ]
+        return replace(self, logprobs=kept)
+
+
+NEXT_TO_IMPOSSIBLE = -20.0
+"""A log-probability: one in five hundred million."""
 
 
 @dataclass(frozen=True)

@@ -273,6 +273,9 @@ class StoredEngine:
             firsts = [requests[indices[key][0]] for key in missing]
             for position, result in engine.generate(firsts):
                 key = missing[position]
+                kept_from = firsts[position].logprobs_from
+                if isinstance(result, Reply) and kept_from is not None:
+                    result = result.with_logprobs_from(kept_from)
                 hand_over(key, self.store.put(key, result))
         return [results[index] for index in range(len(requests))]
 

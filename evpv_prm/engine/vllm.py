@@ -7,7 +7,7 @@ import io
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -225,8 +225,14 @@ def _result(request: Request, output: Any) -> Result:
         return Failure("truncated", f"after {usage.completion} tokens", completion.text)
     logprobs = None
     if request.sampling.top_logprobs and completion.logprobs:
-        logprobs = [
-            {entry.decoded_token: entry.logprob for entry in position.values()}
-            for position in completion.logprobs
-        ]
+        # The token that was taken stands first. Of several tokens with one text, it or the
+        # likeliest counts.
+        logprobs = [_by_text(position.values()) for position in completion.logprobs]
     return Reply(completion.text, logprobs, usage)
+
+
+def _by_text(entries: Iterable[Any]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for entry in entries:
+        found.setdefault(entry.decoded_token, entry.logprob)
+    return found

@@ -71,7 +71,7 @@ def summarise(
             ConfigurationSummary(
                 name=name,
                 group=ablation.group,
-                differs_in=ablation.differs_in,
+                differs_in=ablation.differs_in(judged[name][0].ablation_meta.model_extra or {}),
                 n_samples=outcomes[name].n_samples,
                 n_steps=len(outcomes[name].truth),
                 n_failed=int((outcomes[name].predicted == FAILED).sum()),

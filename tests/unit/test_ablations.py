@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from evpv_prm import vpbench_ablation_runner as runner
 from evpv_prm.ablation_requests import cases, judge_cases
 from evpv_prm.ablations import NAMES, SUITE, corrupted, find, is_compared
+from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.config_step_level import StepJudging
 from evpv_prm.data.ablated_records import AblatedRecord
 from evpv_prm.data.step_records import StepRecord
@@ -27,7 +27,7 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.records import Caption
 from evpv_prm.step_judging import load_solutions
 from tests.scripted import ScriptedEngine
-from tests.stages import prompt_of, rows_of, run_stage
+from tests.stages import EVIDENCE_FLAGS, judged_step, prompt_of, rows_of, run_stage, verdict_of
 
 SEED = 20260130
 STEPS = 12
@@ -65,13 +65,13 @@ def answer(request: Request) -> Result:
     if request.stage == "caption":
         return Reply(json.dumps(SAID))
     number = judged_step(request)
-    if request.choices is None and number % 3 == 0:
+    if not is_constrained(request) and number % 3 == 0:
         return Failure("truncated", text="Well, let") if number % 2 else Reply("maybe")
-    return Reply("-1" if number % 4 == 0 else "1", [{"1": math.log(0.75), "-": math.log(0.25)}])
+    return verdict_of(request, number % 4 != 0)
 
 
-def judged_step(request: Request) -> int:
-    return int(re.findall(r"Is step (\d+) right", prompt_of(request))[0])
+def is_constrained(request: Request) -> bool:
+    return request.choices is not None or request.json_schema is not None
 
 
 def judge(
@@ -80,12 +80,13 @@ def judge(
     engine: ScriptedEngine,
     names: Sequence[str] = NAMES,
     seeds: Sequence[int] = (SEED,),
+    reply: JudgeReply = VERDICT_ALONE,
 ) -> list[AblatedRecord]:
     solutions = load_solutions([StepRecord.model_validate(row) for row in rows], images)
     asked = cases(solutions, [find(name) for name in names], seeds)
     store = ResponseStore(images.parent / "store", engine.identity)
     with StoredEngine(store, lambda: engine) as stored:
-        return judge_cases(asked, stored, StepJudging())[0]
+        return judge_cases(asked, stored, StepJudging(), reply)[0]
 
 
 def keys_of(name: str, images: Path, rows: Sequence[dict[str, Any]]) -> frozenset[str]:
@@ -110,7 +111,7 @@ def test_every_name_of_the_reference_stands_for_one_configuration() -> None:
     found = {find(name).name for name in REFERENCE_NAMES}
     assert len(found) == 28
     assert sum(is_compared(find(name)) for name in found) == 27
-    assert found | {"free_decoding"} <= set(NAMES)
+    assert found | {"free_decoding", "judge_other_form"} == set(NAMES)
     assert len(NAMES) == len(set(NAMES))
 
 
@@ -332,6 +333,47 @@ def test_an_engine_s_failure_stays_one_under_every_policy(images: Path) -> None:
         assert judged.failures == ["judge[0]:timeout"]
 
 
+# The form of the reply
+
+
+@pytest.mark.parametrize("form", ["verdict", "evidence_then_verdict"])
+def test_one_configuration_has_the_other_form_and_says_which(form: Any, images: Path) -> None:
+    reply = JudgeReply(judge_form=form)
+    engine = ScriptedEngine(answer)
+    found = judge([record()], images, engine, reply=reply)
+    for judged in found:
+        is_other = judged.ablation_name == "judge_other_form"
+        has_evidence = reply.has_evidence != is_other
+        silent = {i for i, verdict in enumerate(judged.step_predict) if verdict is None}
+        silent |= set(judged.ablation_meta.imputed_steps if has_evidence else range(STEPS))
+        said = [f"Truth of step {i + 1}" for i in range(STEPS)]
+        assert judged.step_evidence == [None if i in silent else s for i, s in enumerate(said)]
+        settings = judged.ablation_meta.model_extra or {}
+        assert settings.get("judge_form") == (reply.other.judge_form if is_other else None)
+    by_name = {judged.ablation_name: judged for judged in found}
+    other = find("judge_other_form")
+    settings = by_name["judge_other_form"].ablation_meta.model_extra or {}
+    assert other.differs_in(settings) == f"judge form: {reply.other.judge_form}"
+    assert other.differs_in() == "judge form: other"
+    usual, changed = by_name["baseline"], by_name["judge_other_form"]
+    assert changed.step_predict == usual.step_predict
+    assert changed.step_probabilities == pytest.approx(usual.step_probabilities)
+
+
+def test_a_free_reply_without_verdict_is_a_parse_failure_in_either_form(images: Path) -> None:
+    names = ["free_decoding", "parse_fail_to_1", "parse_fail_random"]
+    found = {}
+    for form in ("verdict", "evidence_then_verdict"):
+        reply = JudgeReply.model_validate({"judge_form": form})
+        engine = ScriptedEngine(answer)
+        found[form] = judge([record()], images, engine, names, reply=reply)
+        assert not any(is_constrained(r) for r in engine.answered if r.stage == "judge")
+    for plain, evidence in zip(*found.values(), strict=True):
+        assert evidence.step_predict == plain.step_predict
+        assert evidence.failures == plain.failures
+        assert evidence.ablation_meta.imputed_steps == plain.ablation_meta.imputed_steps
+
+
 # What cannot be judged
 
 
@@ -422,6 +464,17 @@ def test_asking_for_all_once_serves_every_configuration(run: Runs, tmp_path: Pat
     assert rows_of(tmp_path / "out") == rows_of(tmp_path / "all" / "history_last2.jsonl")
 
 
+def test_the_command_judges_in_the_form_that_it_is_told(run: Runs, tmp_path: Path) -> None:
+    for name, flags, has_evidence in (
+        ("baseline", EVIDENCE_FLAGS, True),
+        ("judge_other_form", EVIDENCE_FLAGS, False),
+        ("judge_other_form", (), True),
+    ):
+        assert run(ScriptedEngine(answer), "--configuration", name, *flags) == 0
+        (row, _) = rows_of(tmp_path / "out")
+        assert (row["step_evidence"][0] == "Truth of step 1") == has_evidence
+
+
 def test_captions_come_first_and_each_wave_is_one_call(run: Runs) -> None:
     calls: list[set[str]] = []
 
@@ -483,7 +536,9 @@ def test_one_configuration_that_fails_fails_the_run_for_all(
     assert not (tmp_path / "out").exists()
     engine = ScriptedEngine(answer)
     assert run(engine, "--ask-all") == 0
-    assert all("benefit of the doubt" in prompt_of(r) or r.choices is None for r in engine.answered)
+    assert all(
+        "benefit of the doubt" in prompt_of(r) or not is_constrained(r) for r in engine.answered
+    )
 
 
 @pytest.mark.parametrize("dies_after", [3, 40, 200])
@@ -491,7 +546,10 @@ def test_a_killed_run_pays_only_for_what_is_missing(
     run: Runs, dies_after: int, tmp_path: Path
 ) -> None:
     whole, first, second = (
-        ScriptedEngine(lambda r: Reply(json.dumps(SAID) if r.stage == "caption" else "1"), **fields)
+        ScriptedEngine(
+            lambda r: Reply(json.dumps(SAID)) if r.stage == "caption" else verdict_of(r, True),
+            **fields,
+        )
         for fields in ({}, {"dies_after": dies_after}, {})
     )
     assert run(whole, "--ask-all", "--store", str(tmp_path / "own"), output="whole") == 0

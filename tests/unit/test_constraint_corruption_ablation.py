@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,15 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.records import Caption
 from evpv_prm.step_judging import caption_solutions, judge_group, load_solutions, view
 from tests.scripted import ScriptedEngine
-from tests.stages import labelled, prompt_of, rows_of, run_stage, stored
+from tests.stages import (
+    EVIDENCE_FLAGS,
+    labelled,
+    prompt_of,
+    rows_of,
+    run_stage,
+    stored,
+    verdict_of,
+)
 
 REAL = Path(os.environ.get("EVPV_REAL_DATA", Path(__file__).parents[2] / "../shared/data"))
 REAL_FILE = REAL / "visualprocessbench/vpb_samples.jsonl"
@@ -42,8 +49,7 @@ def answer(request: Request) -> Result:
     """A verifier that holds every step for right as long as it is told that AB is 3."""
     if request.stage == "caption":
         return Reply(json.dumps(CAPTION))
-    is_right = "AB is 3." in prompt_of(request)
-    return Reply("1" if is_right else "-1", [{"1": math.log(0.75), "-": math.log(0.25)}])
+    return verdict_of(request, "AB is 3." in prompt_of(request))
 
 
 def judge(
@@ -244,6 +250,19 @@ def test_the_command_writes_the_judged_records(
     judged = [request for request in engine.answered if request.stage == "judge"]
     assert {request.sampling.temperature for request in judged} == {0.5}
     assert not any("Step 1" in prompt_of(r) and "Step 2" in prompt_of(r) for r in judged)
+
+
+def test_every_pass_is_judged_in_the_form_of_the_judge(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, output = run(images, [record()], monkeypatch)
+    (usual,) = rows_of(output)
+    status, engine, _ = run(images, [record()], monkeypatch, *EVIDENCE_FLAGS)
+    assert status == 0
+    (found,) = rows_of(output)
+    assert found == {**usual, "step_evidence": ["Truth of step 1", "Truth of step 2"]}
+    judged = [request for request in engine.answered if request.stage == "judge"]
+    assert all('"evidence"' in prompt_of(request) for request in judged)
 
 
 def test_a_rerun_asks_nothing_and_writes_the_same(

@@ -27,9 +27,11 @@ from evpv_prm.config import (
     Model,
     Scoring,
     VllmOptions,
+    load_config,
 )
 from evpv_prm.config_data import DataSet, DatasetDownload, ModelDownload, PairExtraction
 from evpv_prm.config_intervention import Describing, Intervention, SolutionJudging, Solving
+from evpv_prm.config_judge import JudgeReply
 from evpv_prm.config_step_level import (
     AblationSuite,
     ConstraintCorruption,
@@ -163,6 +165,7 @@ def other_value(section: BaseModel, path: tuple[str, ...], value: Any) -> BaseMo
         VisionSft(),
         VisionDpo(),
         StepJudgeSft(),
+        JudgeReply(),
         StepJudging(),
         StepGate(),
         ConstraintCorruption(),
@@ -180,9 +183,17 @@ def test_every_option_of_a_command_changes_its_flags(section: BaseModel) -> None
         assert len(set(changed) - set(usual)) == 1, path
 
 
-@pytest.mark.parametrize("name", sorted(Config.model_fields))
+@pytest.mark.parametrize(
+    "name", sorted({*Config.model_fields, "judge_reply"} - JudgeReply.model_fields.keys())
+)
 def test_rules_use_every_section(name: str) -> None:
     assert re.search(rf"\bCONFIG\.{name}\b", RULES)
+
+
+def test_the_form_of_the_judge_s_reply_is_a_section_of_its_own() -> None:
+    config = load_config({"judge_form": "evidence_then_verdict", "max_evidence_characters": 44})
+    form = JudgeReply(judge_form="evidence_then_verdict", max_evidence_characters=44)
+    assert config.judge_reply == form
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import orjson
@@ -19,8 +18,6 @@ from evpv_prm.parsing import (
     parse_description,
     parse_object,
     parse_premises,
-    parse_verdict,
-    verdict_probability,
 )
 from evpv_prm.records import Candidate, Caption
 
@@ -258,89 +255,6 @@ def test_an_audit_without_a_score_is_a_failure() -> None:
     failure(parse_audit("{}"), "invalid_p_score", "{}")
     failure(parse_audit('{"p_score": NaN}'), "invalid_p_score", '{"p_score": NaN}')
     failure(parse_audit("p_score: 1.0"), "invalid_json", "p_score: 1.0")
-
-
-# Verdicts
-
-
-@pytest.mark.parametrize("text", ["1", " 1\n", "+1", "1.", '"1"', "'1'", "(1)", "**1**", "`1`"])
-def test_a_right_step(text: str) -> None:
-    assert parse_verdict(text) == 1
-
-
-@pytest.mark.parametrize(
-    "text", ["-1", " -1 ", "−1", "–1", "－1", "-1.", '"-1"', "(-1)", "**-1**", "`-1`\n"]
-)
-def test_a_wrong_step(text: str) -> None:
-    """Regression: a Unicode minus was read as a plus."""
-    assert parse_verdict(text) == -1
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", " ", "0", "0.1", "10", "2", "11", "-10", "-2", "1/2", "1.0", "-0.1", "100%", "--1",
-        "Step 1 is wrong", "step 1", "correct", "true", "True", "wrong", "yes", "null", "NaN",
-        "1 -1", "1 or -1", "-1 1", "1\n1", "[1, -1]", '{"score": 1}', "1e0", "one", "½", "¹", "①",
-        "I'm sorry, but I cannot judge this.", "The last step is right: 1", "1 because it follows",
-        "- 1", "-", "+", "±1", "1-", "x1", "1x",
-    ],
-)  # fmt: skip
-def test_anything_else_is_no_verdict(text: str) -> None:
-    """Regression: labels were invented for refusals, other numbers and mentions of a step."""
-    failure(parse_verdict(text), "invalid_verdict", text)
-
-
-@given(st.text() | st.text(st.sampled_from("01-+ .−*\"'()x")))
-def test_a_verdict_says_one_and_nothing_else(text: str) -> None:
-    result = parse_verdict(text)
-    if isinstance(result, Failure):
-        assert result.text == text
-    else:
-        digits = [c for c in text if c.isalnum()]
-        assert digits == ["1"]
-        assert any(minus in text for minus in "-−–—﹣－") == (result == -1)
-
-
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("unit", [" ", "*", "(", "1", "-", '"', ". "])
-def test_a_long_reply_is_no_verdict_at_once(unit: str) -> None:
-    text = "x" + unit * 1_000_000
-    for reply in (text, text[1:] + "x"):
-        failure(parse_verdict(reply), "invalid_verdict", reply)
-
-
-# Probabilities
-
-
-@given(st.floats(-20, 0), st.floats(-20, 0))
-def test_probability_is_the_share_of_the_right_verdict(right: float, wrong: float) -> None:
-    expected = math.exp(right) / (math.exp(right) + math.exp(wrong))
-    for minus in ("-", "-1", "−"):
-        probability = verdict_probability([{"1": right, minus: wrong, "The": -0.1}, {"1": 0.0}])
-        assert probability == pytest.approx(expected)
-
-
-def test_all_spellings_of_a_verdict_count() -> None:
-    logprobs = {"1": math.log(0.2), " 1": math.log(0.2), "-": math.log(0.3), "-1": math.log(0.1)}
-    assert verdict_probability([logprobs]) == pytest.approx(0.5)
-
-
-def test_other_numbers_are_no_verdict() -> None:
-    logprobs = {"1": math.log(0.1), "10": math.log(0.8), "-": math.log(0.1), "--": math.log(0.5)}
-    assert verdict_probability([logprobs]) == pytest.approx(0.5)
-
-
-def test_a_single_listed_verdict_is_certain() -> None:
-    assert verdict_probability([{"1": -0.5}]) == 1.0
-    assert verdict_probability([{"-": -0.5}]) == 0.0
-
-
-@pytest.mark.parametrize(
-    "logprobs", [None, [], [{}], [{"The": -0.1}], [{"1": -9999.0, "-": -9999.0}]]
-)
-def test_no_listed_verdict_is_no_probability(logprobs: Any) -> None:
-    assert verdict_probability(logprobs) is None
 
 
 # Captions and premises

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,16 @@ from evpv_prm.data.conditions import CONDITIONS
 from evpv_prm.engine.base import Failure, Reply, Request, Result
 from evpv_prm.jsonl import write_rows
 from tests.scripted import Answer, ScriptedEngine
-from tests.stages import draw, failing, prompt_of, rows_of, run_stage, stored
+from tests.stages import (
+    EVIDENCE_FLAGS,
+    draw,
+    failing,
+    prompt_of,
+    rows_of,
+    run_stage,
+    stored,
+    verdict_of,
+)
 
 SEED = 11
 CAPTION = {
@@ -66,8 +74,7 @@ def answer(request: Request) -> Result:
             return Reply(json.dumps({"reasoning": reasoning, "final": "A"}))
         case "judge":
             steps = prompt_of(request).rpartition("Steps:\n")[2].rpartition("\n\nIs step")[0]
-            verdict = "-1" if "bad" in steps.rpartition("\nStep ")[2] else "1"
-            return Reply(verdict, [{"1": math.log(0.75), "-": math.log(0.25)}])
+            return verdict_of(request, "bad" not in steps.rpartition("\nStep ")[2])
     raise AssertionError(request.stage)
 
 
@@ -210,6 +217,15 @@ def test_steps_can_be_judged_with_what_the_condition_showed(run: Callable[..., R
     assert ["these texts" in prompt_of(request) for request in judged] == [False] * 3 + [True]
 
 
+def test_the_judge_s_evidence_stands_beside_its_verdicts(run: Callable[..., Rows]) -> None:
+    (usual,) = run([question()], ScriptedEngine(answer))
+    (row,) = run([question()], ScriptedEngine(answer), *EVIDENCE_FLAGS)
+    truths = [f"Truth of step {n}" for n in (1, 2, 3)]
+    for name, found in outcomes(row).items():
+        plain = outcomes(usual)[name]["prm_eval"]
+        assert found["prm_eval"] == {**plain, "step_evidence": truths}
+
+
 def test_the_judge_numbers_the_steps_itself(run: Callable[..., Rows]) -> None:
     engine = ScriptedEngine(answer)
     (row,) = run([question()], engine, "--history-steps", "1")
@@ -223,6 +239,7 @@ def test_the_judge_numbers_the_steps_itself(run: Callable[..., Rows]) -> None:
         "steps": [f"Step 1: {sight}", "Step 2: so", "Step 3: bad"],
         "step_scores": [1, 1, -1],
         "step_probabilities": pytest.approx([0.75] * 3),
+        "step_evidence": [None] * 3,
         "failures": [],
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +20,16 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.records import CandidateRecord
 from evpv_prm.section import Decoding
 from tests.scripted import ScriptedEngine
-from tests.stages import draw, failing, prompt_of, rows_of, run_stage, stored
+from tests.stages import (
+    EVIDENCE_FLAGS,
+    draw,
+    failing,
+    prompt_of,
+    rows_of,
+    run_stage,
+    stored,
+    verdict_of,
+)
 
 SEED = 11
 
@@ -46,8 +54,7 @@ def answer(request: Request) -> Result:
         score = 0.5 if "doubt" in checklist else 1.0
         return Reply(json.dumps({"errors_and_hallucinations": [], "p_score": score}))
     steps = text.rpartition("Steps:\n")[2].rpartition("\n\nIs step")[0]
-    verdict = "-1" if "bad" in steps.rpartition("\nStep ")[2] else "1"
-    return Reply(verdict, [{"1": math.log(0.75), "-": math.log(0.25)}])
+    return verdict_of(request, "bad" not in steps.rpartition("\nStep ")[2])
 
 
 def score(
@@ -389,6 +396,69 @@ def test_scoring_again_replaces_the_scores(images: Path) -> None:
     (once,) = score([row], images, ScriptedEngine(answer))
     (twice,) = score([once], images, ScriptedEngine(answer))
     assert twice == once
+
+
+# Evidence and checks
+
+
+def test_a_judge_gives_its_evidence_and_then_the_verdict(
+    shard: list[dict[str, Any]], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = ScriptedEngine(answer)
+    words = command(images, tmp_path / "s.jsonl", *EVIDENCE_FLAGS, "--judge-max-tokens", "8")
+    assert run_stage(stage, words, lambda _: stored(engine, tmp_path / "s"), monkeypatch) == 0
+    found = [e for row in rows_of(tmp_path / "s.jsonl") for e in evaluations(row)]
+    plain = [e for row in score(shard, images, ScriptedEngine(answer)) for e in evaluations(row)]
+    for evaluation, usual in zip(found, plain, strict=True):
+        steps = len(usual["raw_step_scores"])
+        truths = [f"Truth of step {n}" for n in range(1, steps + 1)]
+        assert evaluation == {**usual, "step_evidence": truths}
+        assert usual["step_evidence"] == [None] * steps
+    judged = [request for request in engine.answered if request.stage == "judge"]
+    assert {request.choices for request in judged} == {None}
+    for request in judged:
+        assert request.json_schema is not None
+        assert request.json_schema["properties"]["evidence"]["maxLength"] == 44
+        # room for the evidence and what surrounds it
+        assert request.sampling.max_tokens == 8 + 44 + len('{"evidence":"","verdict":}')
+
+
+def test_of_a_long_reply_the_store_keeps_what_tells_the_verdict(
+    shard: list[dict[str, Any]], images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = command(images, tmp_path / "s.jsonl", *EVIDENCE_FLAGS)
+    engine = ScriptedEngine(answer)
+    assert run_stage(stage, words, lambda _: stored(engine, tmp_path / "s"), monkeypatch) == 0
+    first = rows_of(tmp_path / "s.jsonl")
+    lines = [json.loads(line) for f in tmp_path.rglob("s/*/*.jsonl") for line in f.open()]
+    kept = [line["l"] for line in lines if "verdict" in line["t"]]
+    assert kept
+    for positions in kept:
+        assert "".join(next(iter(position)) for position in positions).startswith('"verdict":')
+        assert all("?" not in position for position in positions), "next to impossible"
+    assert run_stage(stage, words, lambda _: stored(engine, tmp_path / "s"), monkeypatch) == 0
+    assert rows_of(tmp_path / "s.jsonl") == first
+
+
+def test_an_audit_checks_each_fact_first_where_it_is_told_to(images: Path) -> None:
+    facts = [("1", " AB is 3 "), ("2", "C is red"), ("3", "AB is 3"), ("4", "null")]
+    checks = [{"evidence": "AB is 4", "holds": False}, {"evidence": "C is red", "holds": True}]
+
+    def respond(request: Request) -> Result:
+        if request.stage != "audit":
+            return answer(request)
+        assert request.json_schema is not None
+        asked = request.json_schema["properties"]["checks"]
+        assert (asked["minItems"], asked["maxItems"]) == (2, 2)
+        reply = {"checks": checks, "errors_and_hallucinations": [], "omissions": [], "p_score": 0.5}
+        return Reply(json.dumps(reply))
+
+    engine = ScriptedEngine(respond)
+    row = record(vlmresponse1=candidate(*facts))
+    (scored,) = score([row], images, engine, Scoring(audit_checks=True))
+    (evaluation,) = evaluations(scored)
+    assert evaluation["visual_checklist_evaluation"]["checks"] == checks
+    assert evaluation["local_p_score"] == 0.5
 
 
 # Runs

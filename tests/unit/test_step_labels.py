@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evpv_prm.config_judge import JudgeReply
 from evpv_prm.data.pair_records import PairRecord
 from evpv_prm.data.step_labels import Judgement, parse_judgement
 from evpv_prm.data.visualprm import SolutionProcess
@@ -47,6 +48,31 @@ def test_the_label_is_that_of_all_steps() -> None:
 
 def change(**fields: Any) -> Callable[[dict[str, Any]], None]:
     return lambda reply: reply["step_judge_result"][1].update(fields)
+
+
+EVIDENCE = JudgeReply(judge_form="evidence_then_verdict", max_evidence_characters=9)
+
+
+def test_evidence_is_taken_with_the_judgement_where_it_is_asked_for() -> None:
+    reply = judgement(STEPS, evidence=[" 8 ", "64 cm", "the same."])
+    found = parse_judgement(json.dumps(reply), record(True, True, True), EVIDENCE)
+    assert isinstance(found, Judgement)
+    assert [result.evidence for result in found.results] == ["8", "64 cm", "the same."]
+    plain = judgement(STEPS)["step_judge_result"]
+    assert found.results_json() == plain
+    assert [r["evidence"] for r in found.results_json(evidence=True)] == ["8", "64 cm", "the same."]
+
+
+@pytest.mark.parametrize("evidence", [None, "", " ", "ten of it.", 5])
+def test_a_step_without_fitting_evidence_is_refused(evidence: Any) -> None:
+    reply = judgement(STEPS, evidence=["8", evidence, "64"])
+    found = parse_judgement(json.dumps(reply), record(True, True, True), EVIDENCE)
+    assert isinstance(found, Failure)
+    assert found.kind == ("invalid_steps" if evidence == 5 else "invalid_evidence")
+    del reply["step_judge_result"][1]["evidence"]
+    found = parse_judgement(json.dumps(reply), record(True, True, True), EVIDENCE)
+    assert isinstance(found, Failure)
+    assert isinstance(read(reply, record(True, True, True)), Judgement), "nobody asked for it"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -21,7 +20,17 @@ from evpv_prm.jsonl import write_rows
 from evpv_prm.step_gate import gate_records
 from evpv_prm.step_judging import load_solutions
 from tests.scripted import ScriptedEngine
-from tests.stages import draw, failing, labelled, prompt_of, rows_of, run_stage, stored
+from tests.stages import (
+    EVIDENCE_FLAGS,
+    draw,
+    failing,
+    labelled,
+    prompt_of,
+    rows_of,
+    run_stage,
+    stored,
+    verdict_of,
+)
 from tests.unit.test_step_records import REAL_FILE
 
 SEED = 11
@@ -48,8 +57,7 @@ def answer(request: Request) -> Result:
         case "audit":
             score = 0.5 if "doubt" in text.rpartition("Checklist:\n")[2] else 1.0
             return Reply(json.dumps({"errors_and_hallucinations": [], "p_score": score}))
-    verdict = "-1" if "bad" in steps_of(text)[-1] else "1"
-    return Reply(verdict, [{"1": math.log(0.75), "-": math.log(0.25)}])
+    return verdict_of(request, "bad" not in steps_of(text)[-1])
 
 
 def verify(
@@ -221,6 +229,7 @@ def test_the_ground_truth_and_all_other_fields_stay_as_they_are(images: Path) ->
         "structured_vision",
         "step_predict",
         "step_probabilities",
+        "step_evidence",
         "failures",
     }
 
@@ -370,6 +379,17 @@ def test_a_gate_asks_for_the_facts_of_the_solution_without_the_images(images: Pa
     assert f"Key facts:\n- {caption['key_facts'][0]}" in prompt_of(audit)
 
 
+def test_an_audit_checks_each_fact_first_where_it_is_told_to(images: Path) -> None:
+    engine = ScriptedEngine(answer)
+    row = labelled("one sees doubt", "two", "bad sees", "one sees doubt")
+    (gated,) = verify([row], images, engine, None, StepGate(audit_checks=True))
+    schema = engine.answered[-1].json_schema
+    assert schema is not None
+    checks = schema["properties"]["checks"]
+    assert (checks["minItems"], checks["maxItems"]) == (2, 2)
+    assert gated["local_p_score"] == 0.5
+
+
 def test_a_solution_without_visual_facts_is_not_audited(images: Path) -> None:
     engine = ScriptedEngine(answer)
     (gated,) = verify([labelled("a", "bad")], images, engine, None, GATE)
@@ -494,6 +514,23 @@ def test_the_command_writes_what_it_judged(
     assert run(again) == (0, expected)
     assert again.answered == [], "the same requests again are all in the store"
     assert run(ScriptedEngine(answer), "--limit", "2") == (0, expected[:2])
+
+
+def test_the_command_judges_with_evidence(
+    benchmark: list[dict[str, Any]], run: Run, images: Path
+) -> None:
+    for mode in (["--direct"], ["--gate"]):
+        _, usual = run(ScriptedEngine(answer), *mode)
+        engine = ScriptedEngine(answer)
+        status, found = run(engine, *mode, *EVIDENCE_FLAGS)
+        assert status == 0
+        assert found is not None
+        assert usual is not None
+        truths = ["Truth of step 1", "Truth of step 2"]
+        assert found == [{**row, "step_evidence": truths} for row in usual]
+        assert {row["step_evidence"][0] for row in usual} == {None}
+        lengths = {r.sampling.max_tokens for r in engine.answered if r.stage == "judge"}
+        assert lengths == {VerdictDecoding().max_tokens + 44 + len('{"evidence":"","verdict":}')}
 
 
 def test_the_command_judges_directly_and_with_a_gate(

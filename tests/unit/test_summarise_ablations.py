@@ -97,7 +97,7 @@ def suite(summary: Summary) -> Summary:
 def test_macro_f1_and_differences_are_those_of_all_steps(suite: Summary) -> None:
     assert suite.run() == 0
     assert [entry["name"] for entry in suite.metrics["configurations"]] == list(NAMES)
-    assert suite.metrics["n_compared"] == 27
+    assert suite.metrics["n_compared"] == 28
     expected = {}
     for number, name in enumerate(reversed(NAMES)):
         verdicts = flipped(0.15 + 0.25 * (name == "history_none"), number)
@@ -146,6 +146,20 @@ def test_intervals_and_p_values_are_paired_and_corrected(suite: Summary) -> None
 
 def _read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_other_form_is_named_as_it_was_in_the_run(suite: Summary) -> None:
+    assert suite.run() == 0
+    assert suite.of("judge_other_form")["differs_in"] == "judge form: other"
+    place = [*reversed(NAMES)].index("judge_other_form")
+    found = _read(suite.files[place])
+    for row in found:
+        row["ablation_meta"]["judge_form"] = "evidence_then_verdict"
+    write_rows(suite.files[place], found)
+    assert suite.run() == 0
+    entry = suite.of("judge_other_form")
+    assert entry["differs_in"] == "judge form: evidence_then_verdict"
+    assert entry["comparison"]["reference"] == "baseline"
 
 
 def test_a_failed_step_counts_against_both_classes(summary: Summary) -> None:
@@ -261,7 +275,7 @@ def test_the_table_shows_every_configuration(made: Summary) -> None:
         assert f"| {100 * entry['macro_f1']:.1f} [" in line
         assert f"| {name} | 2,000 | 2,000 | 20 |" in requests
     assert "| All together | 58,000 | 40,000 | 580 |" in requests
-    assert "corrected for 27 comparisons" in results
+    assert "corrected for 28 comparisons" in results
     assert "\\begin{table}" in (made.folder / "table.tex").read_text()
     with (made.folder / "table.csv").open() as stream:
         written = {row["configuration"]: row for row in csv.DictReader(stream)}

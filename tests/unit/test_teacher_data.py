@@ -22,8 +22,10 @@ from evpv_prm import (
     merge_vision_descriptions,
     prompts,
 )
+from evpv_prm.config_judge import JudgeReply
 from tests.servers import Action, Answer, Call, ScriptedServer, completion
-from tests.teacher import command, judgement, picture, rows, say, solution, teach, write_pairs
+from tests.stages import EVIDENCE_FLAGS
+from tests.teacher import command, judgement, part, picture, rows, say, solution, teach, write_pairs
 
 RED, BLUE = "ff0000", "0000ff"
 STEPS = ["The side is 8.", "The area is 8 * 8.", "So it is 64."]
@@ -288,15 +290,49 @@ def test_a_row_is_a_step_with_the_prompt_of_inference_and_a_bare_verdict(chain: 
     assert "| value_misreading | 1 | 100.0% |" in page
 
 
-def test_the_reference_style_judges_all_steps_at_once(chain: Chain) -> None:
+def test_the_judge_learns_the_teacher_s_evidence_where_it_has_to_give_some(chain: Chain) -> None:
     prepared(chain)
-    assert chain.judge("--prompt-style", "reference") == 0
+    assert chain.judge(*EVIDENCE_FLAGS) == 0
+    assert all('"evidence"' in call.prompt for call in chain.calls)
+    form = JudgeReply(judge_form="evidence_then_verdict", max_evidence_characters=44)
+    expected = set()
+    for row in chain.rows("labels.jsonl"):
+        for index, result in enumerate(row["step_judge_result"]):
+            assert list(result) == ["step", "evidence", "score", "category", "subcategory"]
+            right = result["score"] == 1
+            assert result["evidence"] == (row["steps"][index] if right else "8")
+            steps = row["steps"][: index + 1]
+            prompt = prompts.judge(row["question"], "?", steps, 1, first=1, reply=form)
+            end = prompt.messages[0]["content"][1]["text"].partition("Steps:\n")[2]
+            answer = f'{{"evidence":"{result["evidence"]}","verdict":{result["score"]}}}'
+            expected.add((end, answer))
+    found = {
+        (r["messages"][0]["content"].partition("Steps:\n")[2], r["messages"][1]["content"])
+        for r in chain.both("judge")
+    }
+    assert found == expected
+    assert all('{"evidence":"...","verdict"' in str(r["messages"][0]) for r in chain.both("judge"))
+
+
+def test_evidence_that_the_teacher_leaves_out_is_asked_for_again(chain: Chain) -> None:
+    prepared(chain)
+    chain.script = lambda call, _: say(judgement([*STEPS[:2], part(call.prompt, "Solution")]))
+    assert chain.judge(*EVIDENCE_FLAGS, "--attempts", 2, "--max-failures", 1) == 0
+    assert len(chain.calls) == 12
+    assert chain.card("judge")["dropped"] == {"teacher:invalid_evidence": 6}
+
+
+@pytest.mark.parametrize("flags", [(), EVIDENCE_FLAGS])
+def test_the_reference_style_judges_all_steps_at_once(chain: Chain, flags: tuple[str, ...]) -> None:
+    prepared(chain)
+    assert chain.judge("--prompt-style", "reference", *flags) == 0
     rows = chain.both("judge")
     assert len(rows) == 6
     for row in rows:
         results = json.loads(row["messages"][1]["content"])
         assert {result["score"] for result in results} <= {1, -1}
         assert [result["step"] for result in results] == list(range(1, len(results) + 1))
+        assert all("evidence" not in result for result in results)
 
 
 def test_an_undivided_solution_is_divided_by_the_teacher_without_loss(chain: Chain) -> None:

@@ -3,7 +3,7 @@
 
 (() => {
   const { h, number, words, plural } = evpv.dom;
-  const { pictures, reward, look, premise, remarks, failures, meter, facts } = evpv.parts;
+  const { pictures, reward, look, evidence, premise, remarks, failures, meter, facts } = evpv.parts;
 
   function chip(view, index) {
     const name = `${index + 1} ${view.right ? "✓" : "✗"}`;
@@ -119,6 +119,7 @@
       `li.step.${kind}`,
       { "--credit": credit },
       h("div.line", {}, h("p.text", {}, each.text), reward(each)),
+      evidence(each),
       premise(each),
     );
   }

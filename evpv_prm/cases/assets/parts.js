@@ -100,6 +100,11 @@
     unaudited: ["–", "not audited"],
   };
 
+  // What the judge says that the step should say, before its verdict.
+  function evidence(step) {
+    return step.evidence && h("p.evidence", {}, step.evidence);
+  }
+
   function premise(step) {
     if (!step.premise) return null;
     const { fact, status, findings } = step.premise;
@@ -181,5 +186,8 @@
     );
   }
 
-  evpv.parts = { pictures, thumbnail, reward, look, premise, remarks, failures, meter, facts };
+  evpv.parts = {
+    ...{ pictures, thumbnail, reward, look, evidence, premise },
+    ...{ remarks, failures, meter, facts },
+  };
 })();

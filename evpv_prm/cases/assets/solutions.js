@@ -3,7 +3,7 @@
 
 (() => {
   const { h, plural } = evpv.dom;
-  const { pictures, reward, look, premise, remarks, failures, meter, facts } = evpv.parts;
+  const { pictures, reward, look, evidence, premise, remarks, failures, meter, facts } = evpv.parts;
 
   const SIGN = { 1: "✓", 0: "○", [-1]: "✗" };
   const WORD = { 1: "right", 0: "neutral", [-1]: "wrong" };
@@ -76,6 +76,7 @@
         caught && h("span.badge.better", {}, "caught by the gate"),
         lost && h("span.badge.worse", {}, "turned wrong by the gate"),
       ),
+      evidence(each),
       premise(each),
       otherwise(data, context.configurations, index),
     );
