@@ -57,9 +57,9 @@ relies on. Find the facts that are wrong. A fact is wrong only if the descriptio
 contradict it; a fact that merely goes unmentioned is not."""
 
 AUDIT_CHECKS = """\
-First check every fact of the checklist, in order, one check a line. The evidence is what the
-description says about the fact, in the same words; "holds" is false if the fact is wrong and true
-if it is not."""
+First check every fact of the checklist, in order, one check a fact. Give the fact as it stands; the
+evidence is what the description says about the fact, in the same words; "holds" is false if the
+fact is wrong and true if it is not."""
 
 AUDIT_RULES = """\
 For each wrong fact give the statement, the correction or the reason, and the severity: High if it
@@ -71,7 +71,7 @@ falls below 0.
 Answer with one JSON object:"""
 
 AUDIT_REPLY_CHECKS = """\
-"checks": [{"evidence": "...", "holds": true or false}, ...],
+"checks": [{"fact": "...", "evidence": "...", "holds": true or false}, ...],
  """
 
 AUDIT_REPLY = """\
@@ -161,7 +161,7 @@ def audit(
         correction_or_reason=statement,
         severity={"enum": ["High", "Low"]},
     )
-    check = json_object(evidence=statement, holds={"type": "boolean"})
+    check = json_object(fact=statement, evidence=statement, holds={"type": "boolean"})
     first = {} if checks is None else {"checks": json_array(check, checks, checks)}
     schema = json_object(
         **first,

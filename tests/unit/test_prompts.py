@@ -208,11 +208,11 @@ def test_an_audit_reaches_every_reliability_of_its_rule_and_lists_few_errors() -
 
 def test_a_check_stands_for_each_fact_of_the_checklist() -> None:
     rest: dict[str, Any] = {"errors_and_hallucinations": [], "omissions": [], "p_score": 1.0}
-    check = {"evidence": "e" * 30, "holds": True}
+    check = {"fact": "f" * 30, "evidence": "e" * 30, "holds": True}
     prompt = audit("- f\n- g", checks=2)
     assert list((prompt.json_schema or {})["properties"]) == ["checks", *rest]
     assert valid(prompt, {"checks": [check, {**check, "holds": False}], **rest})
-    for bad in ([check], [check] * 3, [check, {"evidence": "e" * 31, "holds": True}], [check, {}]):
+    for bad in ([check], [check] * 3, [check, {**check, "evidence": "e" * 31}], [check, {}]):
         assert not valid(prompt, {"checks": bad, **rest}), bad
     assert not valid(prompt, rest)
     assert not valid(audit("- f\n- g"), {"checks": [check] * 2, **rest})
@@ -241,7 +241,7 @@ def test_the_examples_in_the_prompts_name_what_the_parsers_read() -> None:
         (policy("Q?", 1), ["reasoningprocess", "steptext", "visualdependency", "finalanswer"]),
         (describe(), ["image_description"]),
         (audit(), ["errors_and_hallucinations", "faulty_statement", "severity", "p_score"]),
-        (audit(checks=1), ["checks", "evidence", "holds", "p_score"]),
+        (audit(checks=1), ["checks", "fact", "evidence", "holds", "p_score"]),
         (judge(["s"], reply=EVIDENCE), ["evidence", "verdict"]),
     ):
         assert [name for name in names if f'"{name}"' not in flat(prompt)] == []

@@ -180,7 +180,9 @@ def _audit(rng: Random, problem: Problem, *, shows_pictures: bool) -> Exchange:
     pairs = zip(solution.steps, solution.evidence, strict=True)
     facts = {step: evidence for step, evidence in pairs if _is_reading(step)}
     items, _ = checklist(list(facts))
-    checks = [{"evidence": seen, "holds": fact == seen} for fact, seen in facts.items()]
+    checks = [
+        {"fact": fact, "evidence": seen, "holds": fact == seen} for fact, seen in facts.items()
+    ]
     errors = [
         {"faulty_statement": fact, "correction_or_reason": seen, "severity": "High"}
         for fact, seen in facts.items()
