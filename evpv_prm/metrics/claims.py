@@ -90,6 +90,9 @@ def examine_claims(evidence: Evidence, aggregation: str) -> ClaimsReport:
         claims += _intervention(policy, metrics.datasources[OVERALL])
     if evidence.stages:
         claims += _stages(evidence.stages)
+    # What is claimed of several subjects stands together.
+    order = list(dict.fromkeys(claim.statement for claim in claims))
+    claims.sort(key=lambda claim: order.index(claim.statement))
     return ClaimsReport(aggregation=aggregation, claims=claims, not_run=list(_not_run(evidence)))
 
 

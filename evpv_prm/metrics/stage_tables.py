@@ -23,6 +23,9 @@ MEASURE_LABELS: Mapping[StageMeasureName, str] = {
 }
 
 
+_COUNTS = ("n_questions", "n_facts", "n_solutions", "n_steps", "n_failed")
+
+
 def stage_frame(metrics: Mapping[str, StageMetrics]) -> pd.DataFrame:
     """Return every number as a row.
 
@@ -35,12 +38,17 @@ def stage_frame(metrics: Mapping[str, StageMetrics]) -> pd.DataFrame:
         fractions), ci95_low, ci95_high, and the counts n_questions and n_facts, or n_solutions and
         n_steps, behind it, and n_failed of the descriptions or steps.
     """
-    return pd.DataFrame(
+    rows = [
         {"verifier": verifier, "stage": stage.stage, **row}
         for verifier, file in metrics.items()
         for stage in file.stages
         for row in _numbers(file, stage)
-    )
+    ]
+    columns = [
+        *("verifier", "stage", "measure", "compared_with", "estimate", "ci95_low", "ci95_high"),
+        *_COUNTS,
+    ]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_COUNTS, "Int64"))
 
 
 def _numbers(file: StageMetrics, stage: StageSummary) -> Iterator[dict[str, Any]]:

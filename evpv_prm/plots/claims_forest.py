@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from matplotlib.axes import Axes
@@ -10,15 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from evpv_prm import plot_style
-from evpv_prm.metrics.claims_file import (
-    Claim,
-    ClaimedDifference,
-    ClaimsReport,
-    ClaimVerdict,
-)
+from evpv_prm.metrics.claims_file import ClaimedDifference, ClaimsReport, ClaimVerdict
 from evpv_prm.metrics.claims_tables import trend_text
 
-_ROW_IN = 0.155
+_ROW_IN = 0.14
+_POINTS_A_LETTER = 3.3
 _COLOURS: Mapping[ClaimVerdict, tuple[str, str]] = {
     "holds": (plot_style.BLUE, plot_style.BLUE),
     "not shown": (plot_style.GREY, "white"),
@@ -26,8 +23,14 @@ _COLOURS: Mapping[ClaimVerdict, tuple[str, str]] = {
 }
 """Line and marker of a difference."""
 
-_Row = tuple[str, ClaimedDifference | None]
-"""A label and the difference in its row; a heading has none."""
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of the plot: a heading, or a difference with its label."""
+
+    label: str
+    difference: ClaimedDifference | None = None
+    look: Mapping[str, str] = field(default_factory=dict)
 
 
 def draw_claims_forest(reports: Mapping[str, ClaimsReport], width_in: float) -> Figure:
@@ -55,43 +58,38 @@ def draw_claims_forest(reports: Mapping[str, ClaimsReport], width_in: float) -> 
 
 def _rows(report: ClaimsReport) -> Iterator[_Row]:
     for statement, claims in groupby(report.claims, key=lambda claim: claim.statement):
-        several = list(claims)
-        if several[0].trend is None:
-            yield statement, None
-        for claim in several:
-            if claim.trend is not None:
-                yield _trend_heading(claim), None
+        yield _Row(statement, look={"fontweight": "bold"})
+        for claim in claims:
+            if claim.trend is None:
+                yield _Row(claim.subject, claim.differences[0])
+                continue
+            trend = f"{claim.subject}: {trend_text(claim.trend)}, {claim.verdict}"
+            yield _Row(trend, look={"fontstyle": "italic"})
             for each in claim.differences:
-                yield _label(claim, each), each
-
-
-def _trend_heading(claim: Claim) -> str:
-    assert claim.trend is not None
-    return f"{claim.subject}: {trend_text(claim.trend)} ({claim.verdict})"
-
-
-def _label(claim: Claim, each: ClaimedDifference) -> str:
-    if claim.trend is not None:
-        return f"{each.against} → {each.compared}"
-    return f"{claim.subject}"
+                yield _Row(f"{each.against} to {each.compared}", each)
 
 
 def _draw_panel(panel: Axes, rows: list[_Row]) -> None:
-    panel.axvline(0, color=plot_style.GREY, linewidth=0.8)
+    panel.axvline(0, color=plot_style.GREY, linewidth=0.8, zorder=0.4)  # below the headings
     panel.grid(axis="y", visible=False)
-    panel.tick_params(axis="y", length=0)
-    panel.set_yticks(range(len(rows)), [label for label, _ in rows], parse_math=False)
-    for place, (text, (_, each)) in enumerate(zip(panel.get_yticklabels(), rows, strict=True)):
-        if each is None:
-            text.set_fontweight("bold")
+    panel.spines["left"].set_visible(False)
+    # From the left edge on, so that a heading has the whole width and a label its room.
+    longest = max(len(row.label) for row in rows if row.difference)
+    panel.tick_params(axis="y", length=0, pad=_POINTS_A_LETTER * longest)
+    panel.set_yticks(range(len(rows)), [row.label for row in rows], parse_math=False)
+    for place, (text, row) in enumerate(zip(panel.get_yticklabels(), rows, strict=True)):
+        text.set_horizontalalignment("left")
+        if row.difference is None:
+            text.set(**row.look)
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
         else:
-            _draw_row(panel, each, place)
+            _draw_row(panel, row.difference, place)
     panel.set_ylim(len(rows) - 0.4, -0.6)
 
 
 def _draw_row(panel: Axes, each: ClaimedDifference, place: int) -> None:
     panel.annotate(
-        f"{each.n:,} {each.unit}", (1, place), (60, 0), xycoords=panel.get_yaxis_transform(),
+        f"{each.n:,} {each.unit}", (1, place), (54, 0), xycoords=panel.get_yaxis_transform(),
         textcoords="offset points", ha="right", va="center", size=7, annotation_clip=False,
     )  # fmt: skip
     if each.estimate is None or each.ci95 is None:

@@ -24,12 +24,14 @@ from evpv_prm.config import (
     Config,
     Diagrams,
     Figures,
+    ImageDescription,
     Model,
     Scoring,
     VllmOptions,
 )
 from evpv_prm.config_data import DataSet, DatasetDownload, ModelDownload, PairExtraction
 from evpv_prm.config_intervention import Describing, Intervention, SolutionJudging, Solving
+from evpv_prm.config_stages import StageGains
 from evpv_prm.config_step_level import (
     AblationSuite,
     ConstraintCorruption,
@@ -152,6 +154,7 @@ def other_value(section: BaseModel, path: tuple[str, ...], value: Any) -> BaseMo
     [
         Candidates(),
         Scoring(),
+        ImageDescription(),
         Model(model="m"),
         ModelDownload(repository="owner/name"),
         DatasetDownload(),
@@ -196,6 +199,7 @@ def test_rules_use_every_section(name: str) -> None:
         ("training", Trainings.model_fields),
         ("step_level", StepLevel.model_fields),
         ("intervention", Intervention.model_fields),
+        ("stages", StageGains.model_fields),
     ],
 )
 def test_rules_use_every_key_of_a_section(section: str, names: Collection[str]) -> None:
