@@ -40,6 +40,12 @@ if CONFIG.intervention:
     include: "rules/intervention.smk"
 
 
+if CONFIG.stages:
+
+    include: "rules/stages.smk"
+
+
+include: "rules/claims.smk"
 include: "rules/summary.smk"
 
 
@@ -48,6 +54,7 @@ TARGETS = {
     "models": [rules.merge_step_judge.output, rules.plot_training_curves.output],
     "best_of_n": rules.tabulate_best_of_n.input,
     **EXPERIMENTS,
+    "claims": CLAIMS,
     "tables": TABLES,
     "figures": FIGURES,
     "report": rules.write_report.output,

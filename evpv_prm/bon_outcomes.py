@@ -189,6 +189,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME", help="how step scores become a candidate's score (default: all five)",
     )  # fmt: skip
     cli.add_bootstrap(parser)
+    add_workers(parser)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the flag `workers`."""
     parser.add_argument(
         "--workers", type=cli.at_least(1), default=len(os.sched_getaffinity(0)), metavar="N",
         help="processes that judge answers (default: all cores, %(default)s)",

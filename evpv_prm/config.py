@@ -21,6 +21,7 @@ from pydantic import (
 from evpv_prm.config_data import DataSet, ModelDownload
 from evpv_prm.config_intervention import Intervention
 from evpv_prm.config_judge import JudgeReply
+from evpv_prm.config_stages import StageGains
 from evpv_prm.config_step_level import AUDIT_CHECKS, StepLevel
 from evpv_prm.config_teacher import TeacherData
 from evpv_prm.config_training import Trainings
@@ -226,23 +227,35 @@ class JudgeDecoding(Decoding):
     max_tokens: int = Field(256, ge=1, description="Longest reply, in tokens")
 
 
-class Scoring(Section):
-    """How the verifier scores candidates: describe, audit, judge, gate."""
+class ImageDescription(Section):
+    """How the images of a question are described."""
 
     describe: Decoding = Field(Decoding(), description="Description of the image")
+    max_description_characters: int = Field(
+        4000, ge=1, description="Longest image description, in characters"
+    )
+
+
+class Scoring(ImageDescription):
+    """How the verifier scores candidates: describe, audit, judge, gate."""
+
     audit: Decoding = Field(Decoding(), description="Audit of a candidate's visual checklist")
     judge: JudgeDecoding = Field(JudgeDecoding(), description="Judgement of one step")
     history_steps: int = Field(
         12, ge=0, description="Previous steps that the judge sees, the last ones"
-    )
-    max_description_characters: int = Field(
-        4000, ge=1, description="Longest image description, in characters"
     )
     max_audit_errors: int = Field(16, ge=1, description="Most errors that one audit lists")
     max_audit_characters: int = Field(
         400, ge=1, description="Longest statement in an audit, in characters"
     )
     audit_checks: bool = Field(False, description=AUDIT_CHECKS)
+
+    @property
+    def describing(self) -> ImageDescription:
+        """What the description alone needs."""
+        return ImageDescription(
+            describe=self.describe, max_description_characters=self.max_description_characters
+        )
 
 
 class BestOfN(Section):
@@ -382,6 +395,16 @@ class Config(JudgeReply, Run):
     intervention: Intervention | None = Field(
         Intervention(), description="The perception intervention; null: none"
     )
+    stages: StageGains | None = Field(
+        None,
+        description="The comparison of the models that the trainings make, on labelled solutions "
+        "and, in a synthetic world, by what they see; null: none",
+    )
+    claims: bool = Field(
+        False,
+        description="Whether a run of everything ends with the table of the method's claims; "
+        "`snakemake claims` makes it in any case",
+    )
     figures: Figures = Field(Figures(), description="Figures")
     diagrams: Diagrams = Field(Diagrams(), description="The demo's synthetic world")
 
@@ -402,6 +425,17 @@ class Config(JudgeReply, Run):
                 f"figures.aggregation = {self.figures.aggregation!r}: "
                 f"expected one of best_of_n.aggregations, {self.best_of_n.aggregations}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_have_models(self) -> Self:
+        if self.stages and not self.makes_verifier:
+            raise ValueError(
+                f"stages: verifier.model = {self.verifier.model!r}: only "
+                f"{self.results}/models/verifier has trainings to compare"
+            )
+        if self.stages and self.step_level is None:
+            raise ValueError("stages: the models judge the solutions of step_level, which is null")
         return self
 
     @model_validator(mode="after")

@@ -48,7 +48,7 @@ def _yaml_entry(
 ) -> list[str]:
     """Write one key; a section opens a block."""
     section = _section(annotation)
-    if section is None:
+    if section is None or value is None:
         return textwrap.indent(yaml.safe_dump({name: value}, sort_keys=False), indent).splitlines()
     lines = [f"{indent}{name}:"]
     if get_origin(annotation) is dict:
@@ -169,7 +169,7 @@ def _limits(metadata: Sequence[Any]) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if _section(field.annotation) is not None:
+    if _section(field.annotation) is not None and field.default is not None:
         return "see `config.yaml`"
     return f"`{json.dumps(_plain(field), ensure_ascii=False)}`"
 

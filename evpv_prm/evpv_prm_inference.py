@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evpv_prm import cli, parsing, prompts
-from evpv_prm.config import Scoring
+from evpv_prm.config import ImageDescription, Scoring
 from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
 from evpv_prm.data.images import load_images
 from evpv_prm.engine.base import Failure, Image, Request, Result
@@ -45,11 +45,18 @@ class Item:
 
 
 def describe_request(item: Item, options: Scoring, seed: int) -> Request:
+    """Return the request for the description of an item's images."""
+    return description_request(item.record.question, item.images, options, seed)
+
+
+def description_request(
+    question: str, images: Sequence[Image], options: ImageDescription, seed: int
+) -> Request:
     """Return the request for the description of a question's images."""
     prompt = prompts.describe(
-        item.record.question, len(item.images), max_characters=options.max_description_characters
+        question, len(images), max_characters=options.max_description_characters
     )
-    return request("describe", prompt, item.images, options.describe, seed)
+    return request("describe", prompt, images, options.describe, seed)
 
 
 def candidate_requests(

@@ -16,20 +16,26 @@ from evpv_prm.jsonl import write_text
 from evpv_prm.metrics.ablation_file import read_ablation_metrics
 from evpv_prm.metrics.ablation_tables import ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
+from evpv_prm.metrics.claims_file import read_claims
+from evpv_prm.metrics.claims_tables import claims_frame
 from evpv_prm.metrics.corruption_file import read_corruption_metrics
 from evpv_prm.metrics.corruption_tables import corruption_frame
 from evpv_prm.metrics.gate_file import read_gate_metrics
 from evpv_prm.metrics.gate_frame import gate_frame
 from evpv_prm.metrics.intervention_file import read_intervention_metrics
 from evpv_prm.metrics.intervention_tables import intervention_frame
+from evpv_prm.metrics.stage_file import read_stage_metrics
+from evpv_prm.metrics.stage_tables import stage_frame
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.plots.ablation_forest import draw_ablation_forest
 from evpv_prm.plots.bon_curves import bon_curves_frame, draw_bon_curves
 from evpv_prm.plots.bon_gain import bon_gain_frame, draw_bon_gain
+from evpv_prm.plots.claims_forest import draw_claims_forest
 from evpv_prm.plots.corruption_curves import draw_corruption_curves
 from evpv_prm.plots.gate import draw_gate, gate_drawn
 from evpv_prm.plots.intervention import draw_intervention, intervention_drawn
+from evpv_prm.plots.stage_gains import draw_stage_gains
 from evpv_prm.plots.step_level import draw_step_level, step_level_drawn
 from evpv_prm.published import PUBLISHED
 
@@ -91,6 +97,20 @@ def intervention(
     return draw_intervention(frame, arguments.width_in), frame
 
 
+def stage_gains(
+    files: Mapping[str, Path], arguments: argparse.Namespace
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw what the verifier sees, and how it judges, after each training."""
+    metrics = read_stage_metrics(files)
+    return draw_stage_gains(metrics, arguments.width_in), stage_frame(metrics)
+
+
+def claims(files: Mapping[str, Path], arguments: argparse.Namespace) -> tuple[Figure, pd.DataFrame]:
+    """Draw the differences behind the method's claims."""
+    found = read_claims(files)
+    return draw_claims_forest(found, arguments.width_in), claims_frame(found)
+
+
 FIGURES: dict[str, Draw] = {
     "bon-curves": bon_curves,
     "bon-gain": bon_gain,
@@ -99,6 +119,8 @@ FIGURES: dict[str, Draw] = {
     "ablations": ablations,
     "gate": gate,
     "intervention": intervention,
+    "stage-gains": stage_gains,
+    "claims": claims,
 }
 
 

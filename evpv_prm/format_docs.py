@@ -14,13 +14,16 @@ from evpv_prm.data.ablated_records import AblatedRecord
 from evpv_prm.data.constraint_records import ConstraintRecord
 from evpv_prm.data.descriptions import Description
 from evpv_prm.data.intervention_records import AnsweredQuestion, DescribedQuestion
+from evpv_prm.data.picture_facts import ExaminedQuestion, KnownQuestion
 from evpv_prm.data.step_records import JudgedRecord, StepRecord
 from evpv_prm.metrics.ablation_file import AblationMetrics, RequestsReport
 from evpv_prm.metrics.bon_file import BonMetrics
+from evpv_prm.metrics.claims_file import ClaimsReport
 from evpv_prm.metrics.corruption_file import CorruptionMetrics
 from evpv_prm.metrics.gate_file import GateMetrics
 from evpv_prm.metrics.intervention_file import InterventionMetrics
 from evpv_prm.metrics.metrics_file import Strict
+from evpv_prm.metrics.stage_file import StageMetrics
 from evpv_prm.metrics.step_file import StepMetrics
 from evpv_prm.provenance import Provenance
 from evpv_prm.records import CandidateRecord, Question, Record
@@ -34,11 +37,17 @@ RECORDS: Files = {
     Question: ("data/benchmarks/*.jsonl", "results/questions/"),
     CandidateRecord: ("results/candidates/", "results/scored/"),
     StepRecord: ("data/visualprocessbench/test.jsonl", "results/step_level/solutions/"),
-    JudgedRecord: ("results/step_level/caption/", "results/step_level/direct/"),
+    JudgedRecord: (
+        "results/step_level/caption/",
+        "results/step_level/direct/",
+        "results/stages/STAGE/solutions.jsonl",
+    ),
     ConstraintRecord: ("results/corruption/",),
     AblatedRecord: ("results/ablations/NAME.jsonl",),
     DescribedQuestion: ("results/intervention/described/",),
     AnsweredQuestion: ("results/intervention/answered/", "results/intervention/judged/"),
+    KnownQuestion: ("results/world/facts.jsonl",),
+    ExaminedQuestion: ("results/stages/STAGE/descriptions.jsonl",),
     Description: ("results/data/vision_sft/descriptions.jsonl",),
     SftRow: (
         "results/data/vision_sft/{train,validation}.jsonl",
@@ -56,6 +65,8 @@ DOCUMENTS: Files = {
     AblationMetrics: ("results/metrics/ablations.json",),
     GateMetrics: ("results/metrics/gate.json",),
     InterventionMetrics: ("results/metrics/intervention/POLICY.json",),
+    StageMetrics: ("results/metrics/stages.json",),
+    ClaimsReport: ("results/metrics/claims.json",),
     Provenance: ("results/tables/provenance.json",),
 }
 """The model of a whole file, and the files."""

@@ -17,6 +17,8 @@ from evpv_prm.metrics.ablation_tables import ablation_tables, ablations_frame
 from evpv_prm.metrics.bon_file import read_bon_metrics
 from evpv_prm.metrics.bon_frame import tidy_frame
 from evpv_prm.metrics.bon_tables import best_of_n_tables
+from evpv_prm.metrics.claims_file import read_claims
+from evpv_prm.metrics.claims_tables import claims_frame, claims_tables
 from evpv_prm.metrics.corruption_file import read_corruption_metrics
 from evpv_prm.metrics.corruption_tables import corruption_frame, corruption_tables
 from evpv_prm.metrics.gate_file import read_gate_metrics
@@ -25,6 +27,8 @@ from evpv_prm.metrics.gate_tables import gate_tables
 from evpv_prm.metrics.intervention_file import read_intervention_metrics
 from evpv_prm.metrics.intervention_tables import intervention_frame, intervention_tables
 from evpv_prm.metrics.rendering import Table, to_latex, to_markdown
+from evpv_prm.metrics.stage_file import read_stage_metrics
+from evpv_prm.metrics.stage_tables import stage_frame, stage_tables
 from evpv_prm.metrics.step_file import read_step_metrics
 from evpv_prm.metrics.step_frame import step_level_frame
 from evpv_prm.metrics.step_tables import comparison_table, step_level_tables
@@ -71,6 +75,18 @@ def intervention(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
     return intervention_tables(metrics), intervention_frame(metrics)
 
 
+def stage_gains(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate what each training adds to the verifier."""
+    metrics = read_stage_metrics(files)
+    return stage_tables(metrics), stage_frame(metrics)
+
+
+def claims(files: Mapping[str, Path]) -> tuple[list[Table], pd.DataFrame]:
+    """Tabulate the method's claims with their verdicts."""
+    found = read_claims(files)
+    return claims_tables(found), claims_frame(found)
+
+
 TABLES: dict[str, Tabulate] = {
     "best-of-n": best_of_n,
     "step-level": step_level,
@@ -78,6 +94,8 @@ TABLES: dict[str, Tabulate] = {
     "ablations": ablations,
     "gate": gate,
     "intervention": intervention,
+    "stage-gains": stage_gains,
+    "claims": claims,
 }
 
 

@@ -69,7 +69,9 @@ for model in [*CONFIG.policies.values(), CONFIG.verifier, CONFIG.teacher]:
 shell.prefix("set -euo pipefail; trap : TERM; " + "".join(f"{c}; " for c in SITE.setup))
 STEP_MODES = {"caption": "caption, then judge", "direct": "direct"}
 # What the targets of the experiments make; their rules add to it.
-EXPERIMENTS = {"step_level": [], "ablations": [], "gate": [], "intervention": []}
+EXPERIMENTS = {
+    name: [] for name in ("step_level", "ablations", "gate", "intervention", "stages")
+}
 CASES = f"{RESULTS}/cases"
 CASE_ASSETS = asset_names()
 TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
@@ -126,6 +128,13 @@ def engine_flags(model):
         f"--seed={CONFIG.seed}",
         f"--max-failures={CONFIG.max_failures}",
     ]
+
+
+def stage_model(checkpoint, revision=None):
+    """A model of the trainings, served as the verifier is."""
+    return CONFIG.verifier.model_copy(
+        update={"model": checkpoint, "revision": revision}
+    )
 
 
 def needs(memory_gb, minutes, gpus=0):

@@ -2,13 +2,10 @@
 # Takes results/scored/POLICY/BENCHMARK/SHARD.jsonl and results/step_level/caption/SHARD.jsonl;
 # gives results/metrics/gate.json, and the table and the figure gate.
 
-# Whose candidates each scored file holds.
-SCORED_BY = [policy for policy in CONFIG.policies for _ in scored_files(policy)]
-
 
 rule compute_gate_metrics:
     input:
-        scored=[file for policy in CONFIG.policies for file in scored_files(policy)],
+        scored=SCORED,
         predictions=gather.shards(f"{RESULTS}/step_level/caption/{{scatteritem}}.jsonl"),
     output:
         json=f"{RESULTS}/metrics/gate.json",

@@ -2,6 +2,9 @@
 # Takes results/candidates/POLICY/BENCHMARK/SHARD.jsonl and the verifier; gives
 # results/scored/POLICY/BENCHMARK/SHARD.jsonl and results/metrics/best_of_n/POLICY.json.
 
+# All scored files, and whose candidates each holds.
+SCORED = [file for policy in CONFIG.policies for file in scored_files(policy)]
+SCORED_BY = [policy for policy in CONFIG.policies for _ in scored_files(policy)]
 BEST_OF_N = f"{RESULTS}/metrics/best_of_n/{{policy}}.json"
 
 

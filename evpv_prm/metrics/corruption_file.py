@@ -14,7 +14,7 @@ from evpv_prm.metrics.metrics_file import Interval, Strict
 
 
 class Difference(Strict):
-    """Macro-F1 less the baseline's, and the p-value of no difference."""
+    """Macro-F1 less that of another pass, and the p-value of no difference."""
 
     estimate: float
     ci95: Interval
@@ -27,7 +27,8 @@ class Scores(Strict):
     Of the `items` of all captions `ratio` were to be corrupted, and `changed` were dropped or
     falsified, the share `realised`; `unchangeable` ones were to be falsified, but have nothing to
     change. AUROC is None where the probabilities do not allow one. `failures` counts failed
-    requests as "STAGE:KIND". `difference` is None for the baseline.
+    requests as "STAGE:KIND". `difference` is the one to the baseline, `to_previous` that to the
+    pass with the next lower ratio; both are None for the baseline.
     """
 
     ratio: float
@@ -38,6 +39,7 @@ class Scores(Strict):
     macro_f1: float
     ci95: Interval
     difference: Difference | None
+    to_previous: Difference | None
     auroc: float | None
     auroc_ci95: Interval | None
     failures: dict[str, int]

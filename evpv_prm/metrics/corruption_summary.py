@@ -74,17 +74,23 @@ def _summarise_view(
 ) -> ViewSummary:
     whole = _outcomes(records, [each.baseline for each in experiments])
 
-    def corrupted(mode: Mode, ratio: str) -> Scores:
-        passes = [each.corrupted(mode)[ratio] for each in experiments]
-        metas = [each.meta for each in passes if each.meta is not None]
-        outcomes = _outcomes(records, passes)
-        found = _scores(outcomes, float(ratio), metas, samples, seed)
-        return found.model_copy(update={"difference": _difference(outcomes, whole, samples, seed)})
+    def corrupted(mode: Mode) -> dict[str, Scores]:
+        found = {}
+        previous = whole
+        for ratio in experiments[0].corrupted(mode):
+            passes = [each.corrupted(mode)[ratio] for each in experiments]
+            metas = [each.meta for each in passes if each.meta is not None]
+            outcomes = _outcomes(records, passes)
+            differences = {
+                "difference": _difference(outcomes, whole, samples, seed),
+                "to_previous": _difference(outcomes, previous, samples, seed),
+            }
+            scores = _scores(outcomes, float(ratio), metas, samples, seed)
+            found[ratio] = scores.model_copy(update=differences)
+            previous = outcomes
+        return found
 
-    drop, flip = (
-        {ratio: corrupted(mode, ratio) for ratio in experiments[0].corrupted(mode)}
-        for mode in MODES
-    )
+    drop, flip = (corrupted(mode) for mode in MODES)
     baseline = _scores(whole, 0.0, [], samples, seed)
     baseline = baseline.model_copy(update={"items": next(iter(drop.values())).items})
     trends = {
@@ -116,7 +122,7 @@ def _scores(
     samples: int,
     seed: int,
 ) -> Scores:
-    """Score one pass, as yet without a difference."""
+    """Score one pass, as yet without differences."""
     confusions = record_confusions(outcomes, outcomes.n_samples)
     rng = np.random.default_rng(seed)
     sums = resample_sums(confusions, outcomes.pids, samples, rng)
@@ -131,6 +137,7 @@ def _scores(
         macro_f1=rounded(float(macro_f1(confusions.sum(axis=0)))),
         ci95=_interval(macro_f1(sums)),
         difference=None,
+        to_previous=None,
         auroc=None if area is None else rounded(area),
         auroc_ci95=None if area is None else _interval(_auroc_replicates(outcomes, samples, seed)),
         failures=dict(sorted(outcomes.failures.items())),

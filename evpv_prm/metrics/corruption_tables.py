@@ -33,9 +33,9 @@ def corruption_frame(metrics: Mapping[str, CorruptionMetrics]) -> pd.DataFrame:
         Columns system, view ("with_image" or "without_image"), mode ("drop" or "flip"), ratio (0
         for whole captions, with which both modes begin), items, changed, unchangeable, realised (a
         fraction), macro_f1 and auroc (fractions, each with _low and _high of its 95 % interval),
-        difference to whole captions (of fractions, with _low and _high) and its p_value, spearman
-        and spearman_p_value of the mode, n_samples, n_steps, n_neutral, failures
-        ("REASON=COUNT;…").
+        difference to whole captions and to_previous, the one to the next lower ratio (of
+        fractions, each with _low, _high and _p_value), spearman and spearman_p_value of the mode,
+        n_samples, n_steps, n_neutral, failures ("REASON=COUNT;…").
     """
     rows = [
         {
@@ -45,7 +45,8 @@ def corruption_frame(metrics: Mapping[str, CorruptionMetrics]) -> pd.DataFrame:
             **{name: getattr(scores, name) for name in _EXTENT},
             **_estimate("macro_f1", scores.macro_f1, scores.ci95),
             **_estimate("auroc", scores.auroc, scores.auroc_ci95),
-            **_change(scores.difference),
+            **_change("difference", scores.difference),
+            **_change("to_previous", scores.to_previous),
             "spearman": summary.trend[mode].spearman,
             "spearman_p_value": summary.trend[mode].p_value,
             **{name: getattr(file, name) for name in ("n_samples", "n_steps", "n_neutral")},
@@ -59,10 +60,10 @@ def corruption_frame(metrics: Mapping[str, CorruptionMetrics]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _change(found: Difference | None) -> dict[str, Any]:
+def _change(name: str, found: Difference | None) -> dict[str, Any]:
     if found is None:
-        return {**_estimate("difference", None, None), "p_value": None}
-    return {**_estimate("difference", found.estimate, found.ci95), "p_value": found.p_value}
+        return {**_estimate(name, None, None), f"{name}_p_value": None}
+    return {**_estimate(name, found.estimate, found.ci95), f"{name}_p_value": found.p_value}
 
 
 def _estimate(name: str, value: float | None, interval: Interval | None) -> dict[str, Any]:

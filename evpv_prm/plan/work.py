@@ -111,6 +111,12 @@ def _corrupted(_wildcards: Wildcards, config: Config, sizes: Sizes) -> Count:
     return sizes.steps * len(config.step_level.corruption.ratios)
 
 
+def _examined(_wildcards: Wildcards, config: Config, sizes: Sizes) -> Count:
+    limit = config.stages.limit if config.stages else None
+    share = sizes.solutions.at_most(limit).number / max(sizes.solutions.number, 1)
+    return sizes.steps * share
+
+
 def _asked_by_ablations(_wildcards: Wildcards, config: Config, sizes: Sizes) -> Count:
     assert config.step_level is not None
     return sizes.steps * config.step_level.ablations.repetitions
@@ -165,6 +171,7 @@ RULES: Mapping[str, Work] = {
     "generate_candidates": Work("candidate", _candidates, _policy, asks=True),
     "score_candidates": Work("candidate", _candidates, _verifier, asks=True),
     "verify_steps": Work("step", _STEPS, _verifier, asks=True),
+    "examine_stage": Work("step", _examined, _verifier, asks=True),
     "corrupt_constraints": Work("step and ratio", _corrupted, _verifier, asks=True),
     "ask_ablations": Work("step", _asked_by_ablations, _verifier, asks=True),
     "run_ablations": Work("step", _ablated),

@@ -34,11 +34,14 @@ class Exhibit:
 
 
 _PAPER, _BON, _STEPS = "The paper's numbers", "Best-of-N", "Labelled steps"
+_CLAIMS = "The method's claims"
 _GATE, _EYES, _DATA, _RUN = "The gate", "Perception", "Training", "The run"
 
 EXHIBITS = (
     Exhibit("tables", "paper_comparison", _PAPER, "Published numbers and ours"),
     Exhibit("figures", "paper_comparison", _PAPER, "Published numbers and ours"),
+    Exhibit("figures", "claims", _CLAIMS, "What holds of the method's claims"),
+    Exhibit("tables", "claims", _CLAIMS, "What holds of the method's claims"),
     Exhibit("figures", "bon_gain", _BON, "What Best-of-N adds to each policy"),
     Exhibit("figures", "bon_curves", _BON, "Accuracy over the number of candidates"),
     Exhibit("tables", "best_of_n", _BON, "Best-of-N by benchmark"),
@@ -54,6 +57,8 @@ EXHIBITS = (
     Exhibit("tables", "intervention", _EYES, "Perception intervention"),
     Exhibit("figures", "error_categories", _DATA, "What is wrong with wrong steps"),
     Exhibit("figures", "training_curves", _DATA, "How the trainings went"),
+    Exhibit("figures", "stage_gains", _DATA, "What each training adds"),
+    Exhibit("tables", "stage_gains", _DATA, "What each training adds"),
     Exhibit("figures", "stage_costs", _RUN, "Time by stage"),
 )
 """All exhibits in the order in which they are shown."""

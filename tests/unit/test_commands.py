@@ -16,6 +16,7 @@ from evpv_prm import (
     cli,
     constraint_corruption_ablation,
     evpv_prm_inference,
+    examine_stage,
     perception_intervention,
     policy_inference,
     step_verifier,
@@ -32,6 +33,7 @@ STAGES: dict[ModuleType, str] = {
     constraint_corruption_ablation: "--benchmark",
     vpbench_ablation_runner: "--configuration=baseline --benchmark",
     perception_intervention: "--questions",
+    examine_stage: "--benchmark",
 }
 every_stage = pytest.mark.parametrize(
     "stage", STAGES, ids=lambda stage: stage.__name__.split(".")[1]

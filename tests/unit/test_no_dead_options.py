@@ -24,6 +24,7 @@ from evpv_prm.config import (
     Config,
     Diagrams,
     Figures,
+    ImageDescription,
     Model,
     Scoring,
     VllmOptions,
@@ -32,6 +33,7 @@ from evpv_prm.config import (
 from evpv_prm.config_data import DataSet, DatasetDownload, ModelDownload, PairExtraction
 from evpv_prm.config_intervention import Describing, Intervention, SolutionJudging, Solving
 from evpv_prm.config_judge import JudgeReply
+from evpv_prm.config_stages import StageGains
 from evpv_prm.config_step_level import (
     AblationSuite,
     ConstraintCorruption,
@@ -154,6 +156,7 @@ def other_value(section: BaseModel, path: tuple[str, ...], value: Any) -> BaseMo
     [
         Candidates(),
         Scoring(),
+        ImageDescription(),
         Model(model="m"),
         ModelDownload(repository="owner/name"),
         DatasetDownload(),
@@ -207,6 +210,7 @@ def test_the_form_of_the_judge_s_reply_is_a_section_of_its_own() -> None:
         ("training", Trainings.model_fields),
         ("step_level", StepLevel.model_fields),
         ("intervention", Intervention.model_fields),
+        ("stages", StageGains.model_fields),
     ],
 )
 def test_rules_use_every_key_of_a_section(section: str, names: Collection[str]) -> None:

@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 SOLUTIONS = "data/visualprocessbench.jsonl"
 BENCHMARKS = {"Letters": "data/letters.jsonl", "Figures": "data/figures.jsonl"}
-EXPERIMENTS = ("step_level", "ablations", "gate", "intervention")
+EXPERIMENTS = ("step_level", "ablations", "gate", "intervention", "stages", "claims")
 TARGETS = (
     "all",
     "data",
