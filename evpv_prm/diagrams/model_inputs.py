@@ -94,4 +94,5 @@ def _render(template: str, messages: Sequence[Mapping[str, Any]]) -> str:
 def _compiled(template: str) -> jinja2.Template:
     import jinja2
 
-    return jinja2.Template(template)
+    compiled: jinja2.Template = jinja2.Template(template)
+    return compiled

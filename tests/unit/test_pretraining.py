@@ -83,7 +83,7 @@ def test_replies_are_what_the_pipeline_reads() -> None:
         assert parse_candidate(reply).finalanswer == problem.answer  # type: ignore[union-attr]
         [(_, reply)] = tasks.caption(rng, problem).turns
         assert parse_caption(reply).key_facts == problem.caption["key_facts"]  # type: ignore[union-attr]
-        [(prompt, reply)] = tasks.audit(rng, problem).turns
+        [(_, reply)] = tasks.audit(rng, problem).turns
         audit, reliability = parse_audit(reply)  # type: ignore[misc]
         wrong = [check for check in audit["checks"] if not check["holds"]]
         assert len(audit["errors_and_hallucinations"]) == len(wrong)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from evpv_prm.diagrams.pretraining.batches import Batch
 
@@ -75,6 +75,6 @@ def reply_loss(
     logits = head(states.flatten(0, 1)[batch.where]).float()
     if unused > 1:
         logits = torch.cat([logits[:, :-1], logits[:, -1:] + math.log(unused)], dim=1)
-    losses = F.cross_entropy(logits, batch.targets, reduction="none")
+    losses = functional.cross_entropy(logits, batch.targets, reduction="none")
     loss = (losses * batch.weights).sum() / batch.weights.sum()
     return loss, logits.argmax(-1) == batch.targets

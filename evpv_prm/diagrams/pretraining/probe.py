@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from random import Random
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from evpv_prm.diagrams.families import LABELS
 from evpv_prm.diagrams.scene import Diagram
@@ -41,7 +41,7 @@ class Probe(nn.Module):
         tokens = self.norm(seen)
         scores = self.queries @ self.keys(tokens).transpose(1, 2) / tokens.shape[-1] ** 0.5
         pooled = scores.softmax(-1) @ self.values(tokens)
-        logits: torch.Tensor = self.answer(F.silu(pooled))
+        logits: torch.Tensor = self.answer(functional.silu(pooled))
         return logits
 
     def by_place(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,11 +10,12 @@ from evpv_prm.diagrams.pretraining import checkpoints, stages
 from evpv_prm.diagrams.pretraining.encoding import Encoder
 from evpv_prm.diagrams.pretraining.stages import Plan, Report
 from evpv_prm.diagrams.pretraining.students import Policy, Student, Verifier
+from evpv_prm.errors import UserError
 
 TEXT = "read"
 PLANS = {
-    "verifier-see": Plan("verifier-see", 1700, 0.02, 2e-3, difficulty=1.0),
-    "policy-see": Plan("policy-see", 1400, 0.02, 2e-3, difficulty=0.3),
+    "verifier-see": Plan("verifier-see", 900, 0.02, 2e-3, difficulty=1.0),
+    "policy-see": Plan("policy-see", 700, 0.02, 2e-3, difficulty=0.3),
     TEXT: Plan(
         TEXT, 3000, 0.02, 3e-3,
         mix={
@@ -67,6 +68,7 @@ def run(name: str, work: Path, seed: int, report: Report) -> None:
 def _build_on(student: Student, name: str, work: Path) -> None:
     """Take the vision model of one stage and the language model of another."""
     seeing, reading = (checkpoints.load(work / f"{stage}.pt") for stage in (f"{name}-see", TEXT))
-    assert seeing and reading
+    if seeing is None or reading is None:
+        raise UserError(f"{name}: run the stages {name}-see and {TEXT} first")
     student.take_vision(seeing["model"])
     student.take_language(reading["model"], architectures.compact_tokenizer("verifier"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from evpv_prm.diagrams.draw import pixels
 from evpv_prm.diagrams.families import FAMILIES, make_diagram
@@ -67,9 +68,9 @@ def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -
             place_values, place_labels = probe.by_place(seen)
         logits, place_values = logits.float(), place_values[picture, place].float()
         loss = (
-            F.cross_entropy(logits, values)
-            + F.cross_entropy(place_values, value)
-            + 0.5 * F.cross_entropy(place_labels[picture, place].float(), label)
+            functional.cross_entropy(logits, values)
+            + functional.cross_entropy(place_values, value)
+            + 0.5 * functional.cross_entropy(place_labels[picture, place].float(), label)
         )
         is_present = values != ABSENT
         hits = (logits.argmax(-1) == values).float()
@@ -90,8 +91,8 @@ def read(
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
         name = _draw_task(rng, plan)
-        sequences = _fill(plan.tokens, lambda: _text_sequences(rng, name, student, encoder))
-        batch = collate(sequences, student.places)
+        example = partial(_text_sequences, rng, name, student, encoder)
+        batch = collate(_fill(plan.tokens, example), student.places)
         progress.step(*_loss(student, batch, None, name))
 
 
@@ -131,21 +132,28 @@ def look_and_read(
         rng = Random(f"{seed} pretraining {plan.name} {step}")
         name = _draw_task(rng, plan)
         views: list[torch.Tensor] = []
-
-        def example(
-            rng: Random = rng, name: str = name, views: list[torch.Tensor] = views
-        ) -> Sequences:
-            if name == "drill":
-                return drill_sequences(rng, encoder)
-            index = rng.randrange(len(pool))
-            exchange = getattr(tasks, name)(rng, pool[index])
-            if exchange.shows_pictures:
-                views.append(seen[index])
-            return _sequences(student, encoder, exchange)
-
-        sequences = _fill(plan.tokens, example)
-        batch = collate(sequences, student.places)
+        example = partial(_pool_sequences, rng, name, student, encoder, pool, seen, views)
+        batch = collate(_fill(plan.tokens, example), student.places)
         progress.step(*_loss(student, batch, torch.cat(views) if views else None, name))
+
+
+def _pool_sequences(
+    rng: Random,
+    name: str,
+    student: Student,
+    encoder: Encoder,
+    pool: Sequence[Problem],
+    seen: Sequence[torch.Tensor],
+    views: list[torch.Tensor],
+) -> Sequences:
+    """Return an example about a problem of the pool; what it sees of its pictures joins `views`."""
+    if name == "drill":
+        return drill_sequences(rng, encoder)
+    index = rng.randrange(len(pool))
+    exchange: tasks.Exchange = getattr(tasks, name)(rng, pool[index])
+    if exchange.shows_pictures:
+        views.append(seen[index])
+    return _sequences(student, encoder, exchange)
 
 
 def _pool_problem(seed: int, plan: Plan, index: int) -> Problem:
@@ -250,6 +258,8 @@ class _Progress:
                 }
             )
         if self._step % SAVE_EVERY == 0 or is_last:
-            state = {name: module.state_dict() for name, module in self._modules.items()}
+            state: dict[str, Any] = {
+                name: module.state_dict() for name, module in self._modules.items()
+            }
             state |= {"step": self._step, "optimisers": self._optimisers.state()}
             checkpoints.save(self._path, state)

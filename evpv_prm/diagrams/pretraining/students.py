@@ -123,12 +123,12 @@ def _is_language(name: str) -> bool:
 
 
 def _attention(
-    module: nn.Module,
+    _module: nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     bias: torch.Tensor,
-    **options: Any,
+    **_options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend as written: on a CPU, the fused kernel's backward pass is twice as slow."""
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3) + bias

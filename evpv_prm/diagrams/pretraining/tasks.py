@@ -1,9 +1,9 @@
 """What the tiny models are taught: the pipeline's own prompts, and the replies to them.
 
 The verifier's base gets the pipeline's forms right where no fine-tuning teaches them: captions,
-audits, premises. For descriptions and judgements it has a style of its own ("red bar 7", "… right."),
-so that there is something left to fine-tune; what these rest on, looking a fact up and calculating,
-it has to bring along, since a small adapter cannot create it.
+audits, premises. For descriptions and judgements it has a style of its own ("red bar 7", "…
+right."), so that there is something left to fine-tune; what these rest on, looking a fact up and
+calculating, it has to bring along, since a small adapter cannot create it.
 """
 
 from __future__ import annotations
