@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup env-gpu env-analysis demo real-questions test lint docs config lock clean
+.PHONY: help setup env-gpu env-analysis demo pretrain real-questions test lint docs config lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,10 @@ env-analysis: ## create .venv-analysis: Snakemake and the rules without models
 demo: setup ## run the whole pipeline on a CPU, with tiny models
 	@$(IN_VENV) snakemake --profile profiles/demo
 	@echo "Look at $(DEMO)/report.html and $(DEMO)/cases/index.html"
+
+pretrain: setup ## train the demo's tiny models from nothing, into the package (about an hour)
+	@$(IN_VENV) python -m evpv_prm.diagrams.pretrain --work results/pretraining \
+		--weights evpv_prm/diagrams/weights
 
 real-questions: setup ## run the same rules on real questions and images (DATA=FOLDER)
 	@test -f "$(DATA)/benchmarks/benchmarks.jsonl" || \

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from evpv_prm.diagrams import architectures
 from evpv_prm.diagrams.families import LABELS
+from evpv_prm.diagrams.packing import pack, weights_file
 from evpv_prm.diagrams.pretraining import checkpoints, stages
 from evpv_prm.diagrams.pretraining.encoding import Encoder
 from evpv_prm.diagrams.pretraining.stages import Plan, Report
@@ -14,8 +16,6 @@ from evpv_prm.errors import UserError
 
 TEXT = "read"
 PLANS = {
-    "verifier-see": Plan("verifier-see", 900, 0.02, 2e-3, difficulty=1.0),
-    "policy-see": Plan("policy-see", 700, 0.02, 2e-3, difficulty=0.3),
     TEXT: Plan(
         TEXT, 3000, 0.02, 3e-3,
         mix={
@@ -23,6 +23,8 @@ PLANS = {
             "solve_from_text": 1, "premises": 0.5,
         },
     ),
+    "verifier-see": Plan("verifier-see", 900, 0.02, 2e-3, difficulty=1.0),
+    "policy-see": Plan("policy-see", 700, 0.02, 2e-3, difficulty=0.3),
     "verifier": Plan(
         "verifier", 2600, 0.01, 2e-3, difficulty=1.0, pool=12_000,
         mix={
@@ -49,6 +51,28 @@ def weigh(token: str) -> float:
     if word in _WORDS or word in ("+", "-", "*", "/", ">"):
         return 0.5
     return 0.15
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise UserError for a name that is no stage's."""
+    for name in names:
+        if name not in PLANS:
+            raise UserError(f"--stages: {name!r}: expected some of {', '.join(PLANS)}")
+
+
+def write_weights(work: Path, folder: Path) -> None:
+    """Write the compact weights of both models from their last checkpoints.
+
+    Raises:
+        UserError: a stage has not come to its end.
+    """
+    for name in architectures.NAMES:
+        checkpoint = checkpoints.load(work / f"{name}.pt")
+        if checkpoint is None or checkpoint["step"] < PLANS[name].steps:
+            raise UserError(f"{work}: the stage {name} has not come to its end")
+        model = architectures.compact_model(name, seed=0)
+        model.load_state_dict(checkpoint["model"])
+        pack(model, folder / weights_file(name).name)
 
 
 def run(name: str, work: Path, seed: int, report: Report) -> None:
