@@ -182,6 +182,14 @@ def test_premises_are_marked_with_the_auditors_reason(tab: Tab) -> None:
     expect(page.locator("#candidate-2 .remarks").first).to_contain_text("Only the legs are.")
 
 
+def test_the_judges_evidence_stands_beside_its_verdict(tab: Tab) -> None:
+    page = tab.open(BETTER)
+    steps = page.locator("#candidate-2 .step")
+    expect(steps.nth(0).locator(".evidence")).to_have_text("AB carries no label.")
+    expect(steps.nth(1).locator(".evidence")).to_have_count(0)
+    expect(page.locator("#candidate-1 .evidence")).to_have_count(0)
+
+
 def test_a_failed_candidate_says_why(tab: Tab) -> None:
     page = tab.open("#/candidates/policy-a/failed")
     failed = page.locator("#candidate-1")
@@ -221,7 +229,15 @@ def test_markup_in_texts_is_shown_and_never_run(tab: Tab) -> None:
     expect(page.locator('[data-pid="hostile"] .asked')).to_have_text(MARKUP)
     page.locator('[data-pid="hostile"]').click()
     is_heading(page, "hostile")
-    for place in (".asked", ".description p", ".answer strong", ".text", ".fact", ".reason"):
+    for place in (
+        ".asked",
+        ".description p",
+        ".answer strong",
+        ".text",
+        ".evidence",
+        ".fact",
+        ".reason",
+    ):
         expect(page.locator(f"#case {place}").first).to_have_text(MARKUP)
     expect(page.locator("#case script, #case img[src=x]")).to_have_count(0)
     assert page.title() == "hostile · Geometry"
@@ -370,6 +386,7 @@ def test_a_solution_shows_truth_against_verdicts(tab: Tab) -> None:
     ]  # fmt: skip
     assert step.locator(".badge").all_inner_texts() == ["false accept", "caught by the gate"]
     expect(step.locator(".premise")).to_contain_text("contradicted (High)")
+    expect(step.locator(".evidence")).to_have_text("AB carries no label.")
     step.get_by_text("1 ablation judges otherwise").click()
     expect(step.locator(".otherwise li")).to_have_text("history_none: ✗")
     row = page.get_by_role("row", name="history_none")

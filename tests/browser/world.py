@@ -39,6 +39,7 @@ def candidate(
     findings: Sequence[dict[str, str]] = (),
     omissions: Sequence[str] = (),
     failures: Sequence[str] = (),
+    evidence: Sequence[str | None] | None = None,
     description: str | None = DESCRIPTION,
 ) -> dict[str, Any]:
     """Return a scored candidate of steps (text, visual fact, verdict)."""
@@ -61,6 +62,7 @@ def candidate(
         "step_probabilities": [
             None if verdict is None else 0.91 if verdict == 1 else 0.125 for verdict in raw
         ],
+        "step_evidence": evidence,
         "failures": list(failures),
     }
     process = [{"steptext": step, "visualdependency": fact} for step, fact, _ in steps]
@@ -100,6 +102,7 @@ MISREAD = candidate(
         finding("All sides are labelled.", "Only the legs are.", "Low"),
     ],
     omissions=["The right angle at C is marked."],
+    evidence=["AB carries no label.", None, "AB = √(36 + 64) = 10"],
 )
 CAUTIOUS = candidate(
     "10",
@@ -114,8 +117,9 @@ UNAUDITED = candidate(
     failures=["audit:invalid_json", "judge[1]:timeout"],
 )
 HOSTILE = candidate(
-    MARKUP, [(MARKUP, MARKUP, 1)], p=0.5, findings=[finding(MARKUP, MARKUP)], description=MARKUP
-)
+    MARKUP, [(MARKUP, MARKUP, 1)], p=0.5, findings=[finding(MARKUP, MARKUP)], description=MARKUP,
+    evidence=[MARKUP],
+)  # fmt: skip
 FOUR = (PYTHAGORAS, MISREAD, CAUTIOUS, PYTHAGORAS)
 
 SPECIAL = [
@@ -164,6 +168,7 @@ def solution(pid: str, verdicts: Sequence[int | None], **fields: Any) -> dict[st
         "structured_vision": {"caption": DESCRIPTION, "key_facts": [SEEN["AC"]], "uncertain": []},
         "step_predict": list(verdicts),
         "step_probabilities": [None if verdict is None else 0.7 for verdict in verdicts],
+        "step_evidence": [None, "AB carries no label.", None, None],
         "failures": [f"judge[{i}]:timeout" for i, each in enumerate(verdicts) if each is None],
         "visual_dependencies": facts,
         "visual_checklist": text,

@@ -12,11 +12,12 @@ import pytest
 
 from evpv_prm import prompts
 from evpv_prm.config import Model, VllmOptions
+from evpv_prm.config_judge import JudgeReply
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Sampling
 from evpv_prm.engine.vllm import VllmEngine
 from evpv_prm.errors import UserError
-from evpv_prm.parsing import verdict_probability
 from evpv_prm.prompts import Prompt
+from evpv_prm.verdicts import VERDICT_KEY, parse_judgement, verdict_probability
 
 pytestmark = pytest.mark.real
 
@@ -73,6 +74,38 @@ def test_a_verdict_comes_with_its_untempered_probability(
         assert sum(map(math.exp, reply.logprobs[0].values())) == pytest.approx(1, abs=1e-4)
     warm, cold = (verdict_probability(r.logprobs) for r in replies if isinstance(r, Reply))
     assert warm == pytest.approx(cold, abs=1e-5)
+
+
+def test_the_probability_behind_evidence_is_that_of_the_verdicts_token(
+    engine: VllmEngine, picture: Image
+) -> None:
+    form = JudgeReply(judge_form="evidence_then_verdict", max_evidence_characters=24)
+    steps = [["AB is 4."], ["AB is 4.", "So it is 8."], ["-1", "1"]]
+    asked = [
+        replace(request(prompt, picture, top_logprobs=20, seed=seed), logprobs_from=VERDICT_KEY)
+        for seed, shown in enumerate(steps * 4)
+        for prompt in [prompts.judge("AB?", "A segment AB of 4.", shown, 1, first=1, reply=form)]
+    ]
+    verdicts = set()
+    for reply in answer(engine, asked):
+        assert isinstance(reply, Reply), reply
+        said = json.loads(reply.text)
+        assert json.dumps(said, separators=(",", ":"), ensure_ascii=False) == reply.text
+        assert list(said) == ["evidence", "verdict"]
+        assert parse_judgement(reply.text, form) == (said["verdict"], said["evidence"].strip())
+        verdicts.add(said["verdict"])
+        assert reply.logprobs is not None
+        taken = [next(iter(position)) for position in reply.logprobs]
+        # The token after the key's colon decides, as this tokenizer divides the text.
+        (place,) = [n for n in range(len(taken)) if "".join(taken[:n]).endswith('"verdict":')]
+        choice = {token: math.exp(value) for token, value in reply.logprobs[place].items()}
+        assert sum(choice.values()) == pytest.approx(1, abs=1e-4)
+        expected = choice["1"] / (choice["1"] + sum(p for t, p in choice.items() if t[0] == "-"))
+        assert verdict_probability(reply.logprobs) == pytest.approx(expected, abs=1e-6)
+        kept = reply.with_logprobs_from(VERDICT_KEY)
+        assert verdict_probability(kept.logprobs) == pytest.approx(expected, abs=1e-6)
+        assert len(kept.logprobs or ()) < 12
+    assert verdicts == {1, -1}
 
 
 def test_json_replies_parse_strictly_and_keep_their_bounds(

@@ -141,6 +141,8 @@ def test_a_case_has_what_the_scored_record_says() -> None:
     assert [view["right"] for view in case["candidates"]] == [True, False, True, True]
     step = case["candidates"][1]["steps"][0]
     assert (step["raw"], step["probability"], step["final"]) == (1, 0.91, 0.3)
+    assert step["evidence"] == "AB carries no label."
+    assert case["candidates"][0]["steps"][0]["evidence"] is None
     assert case["candidates"][1]["omissions"] == ["The right angle at C is marked."]
 
 
@@ -432,6 +434,7 @@ def test_a_solution_counts_its_mistakes_and_what_the_gate_makes_of_them(
     assert [step["truth"] for step in first] == [1, -1, 0, 1]
     assert [step["gated"] for step in first] == [-1, -1, 1, 1]
     assert [step["direct"] for step in first] == [1, -1, 1, 1]
+    assert [step["evidence"] for step in first] == [None, "AB carries no label.", None, None]
     assert cases[1]["steps"][0]["direct"] is None
     assert cases[2]["steps"][0]["gated"] is None
     assert index[2]["failures"] == ["judge:timeout"]

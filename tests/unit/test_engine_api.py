@@ -211,6 +211,8 @@ def test_log_probabilities_are_asked_for_and_read_where_declared() -> None:
     assert (call.body["logprobs"], call.body["top_logprobs"]) == (True, 2)
     assert isinstance(reply, Reply)
     assert reply.logprobs == [{"1": -0.1, "-": -2.5}, {"x": -9.0, "�": -1.0}]
+    taken = [next(iter(position)) for position in reply.logprobs or ()]
+    assert taken == ["1", "x"]
 
     [reply], [call] = ask([answer], asked, logprobs=False)
     assert isinstance(reply, Reply)

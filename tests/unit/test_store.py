@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ def test_what_is_handed_back_is_what_later_runs_are_served(result: Result) -> No
         assert kept.usage == result.usage
         for position, original in zip(kept.logprobs or (), result.logprobs, strict=True):
             assert position == {t: round(value, 6) for t, value in original.items()}
+            assert list(position) == list(original), "the token that was taken stands first"
 
 
 def test_minus_infinity_is_stored_as_the_lowest_log_probability(tmp_path: Path) -> None:
@@ -253,6 +255,26 @@ def test_a_store_that_cannot_be_made_or_read_is_a_user_error(tmp_path: Path) -> 
 def echo(request: Request) -> Result:
     prompt = request.messages[0]["content"][0]["text"]
     return Reply(prompt.upper(), usage=Usage(3, 2, 1))
+
+
+def test_a_request_has_the_key_of_older_stores() -> None:
+    messages = [{"role": "user", "content": [text("p")]}]
+    sampling = Sampling(0.0, 1.0, 8, 1, top_logprobs=20)
+    asked = Request("judge", messages, (), sampling, choices=("1", "-1"))
+    known = "137f1abe75b4f1f53959e31c88cb4d3cb25ab555dcd0cc6b5f9b3233eb8f786e"
+    assert asked.key({"engine": "e"}) == known
+    assert replace(asked, logprobs_from="end").key({"engine": "e"}) != known
+
+
+def test_log_probabilities_are_kept_from_where_the_request_says(tmp_path: Path) -> None:
+    said = [{"a": -1.0, "b": -25.0}, {" end": -1.0, "c": -2.0}, {"!": -21.0, "?": -0.5}]
+    engine = ScriptedEngine(lambda _: Reply("a end!", said), IDENTITY)
+    whole, rest = request("p"), request("p", logprobs_from="end")
+    with StoredEngine(ResponseStore(tmp_path, IDENTITY), lambda: engine) as stored:
+        replies = stored.generate([whole, rest])
+        again = stored.generate([whole, rest])
+    kept = [{" end": -1.0, "c": -2.0}, {"!": -21.0, "?": -0.5}]
+    assert replies == again == [Reply("a end!", said), Reply("a end!", kept)]
 
 
 def never() -> ScriptedEngine:

@@ -57,7 +57,8 @@ def answer(call: Call) -> Answer:
             premises = [f"Fact {name[n]}." if draw >> n & 1 else None for n in range(count)]
             return completion(json.dumps({"visual_dependencies": premises}))
         case "judge":
-            return judgement((1 + draw % 99) / 100)
+            right = (1 + draw % 99) / 100
+            return evidenced(right, name) if '"evidence"' in call.prompt else judgement(right)
     raise AssertionError(f"unexpected stage {stage(call)}")
 
 
@@ -83,6 +84,24 @@ def judgement(probability: float) -> Answer:
     chosen = tokens[0] if probability > 0.5 else tokens[1]
     content = [{**chosen, "top_logprobs": tokens}]
     return completion(chosen["token"], logprobs={"content": content})
+
+
+def evidenced(probability: float, name: str) -> Answer:
+    """Return evidence and the likelier verdict with the log-probabilities of its tokens."""
+    verdict = 1 if probability > 0.5 else -1
+    text = json.dumps({"evidence": f"It is {name[:8]}.", "verdict": verdict})
+    start, end = text.split(f": {verdict}")
+    chances = {" 1": probability, " -1": 1 - probability}
+    tops = [{"token": token, "logprob": math.log(share)} for token, share in chances.items()]
+    content = [
+        {
+            "token": token,
+            "logprob": math.log(chances.get(token, 1.0)),
+            "top_logprobs": tops if token in chances else [],
+        }
+        for token in (start, ":", f" {verdict}", end)
+    ]
+    return completion(text, logprobs={"content": content})
 
 
 class ModelServer(ScriptedServer):

@@ -219,6 +219,21 @@ def test_a_shorter_history_pays_only_for_judgements_that_lose_a_step(
     assert stages(server.calls) == {"judge": sum(longest)}
 
 
+def test_another_form_of_the_judges_reply_pays_only_for_judgements(
+    project: Project, server: ModelServer
+) -> None:
+    project.configure(judge_form="evidence_then_verdict")
+    run = project.snakemake("--until", "score_candidates")
+    assert run.status == 0, run.output
+    assert run.finished == {"score_candidates": 4}
+    assert stages(server.calls).keys() == {"judge"}
+    for path in (project.folder / "results/scored").rglob("*.jsonl"):
+        for row in read_rows(path):
+            evaluation = row["vlmresponse1"]["eval"]
+            assert all(text.startswith("It is ") for text in evaluation["step_evidence"])
+            assert None not in evaluation["step_probabilities"]
+
+
 def test_what_a_changed_configuration_would_run(project: Project) -> None:
     policies = project.config["policies"]
     base_url = project.config["verifier"]["base_url"]

@@ -99,6 +99,27 @@ def test_the_paper(paper: Project) -> None:
     }
 
 
+def test_the_form_of_the_judges_reply_reaches_all_who_judge(paper: Project) -> None:
+    words = ("snakemake", "--dry-run", "--printshellcmds", "--config")
+    run = paper.run(*words, "judge_form=evidence_then_verdict", "max_evidence_characters=44")
+    assert run.status == 0, run.output
+    flags = "--judge-form=evidence_then_verdict --max-evidence-characters=44"
+    told = re.findall(rf"^.*{flags}.*/logs/(\w+)", run.output, re.MULTILINE)
+    assert set(told) == {
+        "build_step_judge_sft_data",
+        "score_candidates",
+        "verify_steps",
+        "corrupt_constraints",
+        "ask_ablations",
+        "run_ablations",
+        "judge_intervention",
+    }
+    # A verdict alone has no evidence, but for the other form among the ablations.
+    run = paper.run(*words, "max_evidence_characters=44")
+    told = re.findall(r"^.*--max-evidence-characters=44.*/logs/(\w+)", run.output, re.MULTILINE)
+    assert set(told) == {"ask_ablations", "run_ablations"}
+
+
 def test_the_paper_without_its_training_data(paper: Project) -> None:
     shutil.rmtree(annotations(paper))
     run = paper.run("snakemake", "--dry-run")
