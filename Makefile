@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup env-gpu env-analysis demo pretrain real-questions test lint docs config lock clean
+.PHONY: help setup env-gpu env-analysis demo demo-quick pretrain real-questions test lint docs config lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,11 @@ env-analysis: ## create .venv-analysis: Snakemake and the rules without models
 demo: setup ## run the whole pipeline on a CPU, with tiny models
 	@$(IN_VENV) snakemake --profile profiles/demo
 	@echo "Look at $(DEMO)/report.html and $(DEMO)/cases/index.html"
+
+demo-quick: setup ## the same on fewer questions
+	@$(IN_VENV) snakemake --profile profiles/demo \
+		--configfile profiles/demo/experiment.yaml profiles/demo/quick.yaml
+	@echo "Look at $(DEMO)-quick/report.html and $(DEMO)-quick/cases/index.html"
 
 pretrain: setup ## train the demo's tiny models from nothing, into the package (about an hour)
 	@$(IN_VENV) python -m evpv_prm.diagrams.pretrain --work results/pretraining \
@@ -58,4 +63,4 @@ lock: ## resolve pyproject.toml into envs/*.lock and envs/*.yaml
 	@$(PYTHON_OR_STOP) envs/lock.py
 
 clean: ## remove the environments, the caches and the demo's results
-	rm -rf .venv .venv-gpu .venv-analysis $(DEMO) site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-gpu .venv-analysis $(DEMO) $(DEMO)-quick site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
