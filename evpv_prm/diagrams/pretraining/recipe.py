@@ -23,17 +23,17 @@ PLANS = {
             "solve_from_text": 1, "premises": 0.5,
         },
     ),
-    "verifier-see": Plan("verifier-see", 900, 0.02, 2e-3, difficulty=1.0),
-    "policy-see": Plan("policy-see", 700, 0.02, 2e-3, difficulty=0.3),
+    "verifier-see": Plan("verifier-see", 600, 0.02, 2e-3, difficulty=1.0),
+    "policy-see": Plan("policy-see", 600, 0.02, 2e-3, difficulty=0.3),
     "verifier": Plan(
-        "verifier", 2600, 0.01, 2e-3, difficulty=1.0, pool=12_000,
+        "verifier", 2000, 0.01, 2e-3, difficulty=1.0,
         mix={
             "describe": 2, "caption": 3, "judge": 2, "judge_from_text": 1.5, "audit": 2,
             "premises": 0.5, "drill": 0.5,
         },
     ),
     "policy": Plan(
-        "policy", 1600, 0.01, 2e-3, difficulty=0.3, pool=12_000,
+        "policy", 1400, 0.01, 2e-3, difficulty=0.3,
         mix={"answer": 5, "solve": 2, "caption": 2, "drill": 0.5},
     ),
 }  # fmt: skip

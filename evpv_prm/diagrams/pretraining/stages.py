@@ -16,17 +16,17 @@ from torch.nn import functional
 
 from evpv_prm.diagrams.draw import pixels
 from evpv_prm.diagrams.families import FAMILIES, make_diagram
+from evpv_prm.diagrams.model_inputs import Picture
 from evpv_prm.diagrams.pretraining import checkpoints, tasks
 from evpv_prm.diagrams.pretraining.batches import Batch, collate
 from evpv_prm.diagrams.pretraining.encoding import Encoder, Sequences, Turn
 from evpv_prm.diagrams.pretraining.learning import Optimisers, rate_factor, reply_loss
-from evpv_prm.diagrams.pretraining.probe import ABSENT, Probe, questions, shown
+from evpv_prm.diagrams.pretraining.probe import NOTHING, Probe, shown
 from evpv_prm.diagrams.pretraining.students import Student
-from evpv_prm.diagrams.questions import DATASOURCES, Problem, make_problem
+from evpv_prm.diagrams.questions import DATASOURCES, make_problem
+from evpv_prm.diagrams.scene import Diagram
 
 PICTURES_A_STEP = 96
-TOKENS = 16
-"""Of a picture, in both models."""
 SAVE_EVERY, REPORT_EVERY = 200, 50
 IMPORTANT = 1.0
 """Weight from which a token says something: a value or a verdict."""
@@ -45,13 +45,12 @@ class Plan:
     difficulty: float = 0.0
     mix: Mapping[str, float] | None = None
     tokens: int = 4096
-    pool: int = 0
 
 
 def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -> None:
-    """Teach a vision model to read: values by label, in pictures as hard as the plan says."""
+    """Teach a vision model to read pictures as hard as the plan says."""
     torch.manual_seed(seed)
-    probe = Probe(student.width, TOKENS)
+    probe = Probe(student.width)
     learnt = [*student.named_vision(), *((f"probe.{n}", p) for n, p in probe.named_parameters())]
     progress = _Progress(plan, folder, report, student.model, learnt, {"probe": probe})
     for step in progress.steps():
@@ -60,24 +59,24 @@ def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -
             make_diagram(rng, rng.choice(FAMILIES), rng.random() * plan.difficulty)
             for _ in range(PICTURES_A_STEP)
         ]
-        at, labels, values = questions(rng, diagrams)
-        picture, place, value, label = shown(diagrams)
+        values, labels = shown(diagrams)
         with torch.autocast("cpu", torch.bfloat16):
-            seen = student.look([pixels(d) for d in diagrams])
-            logits = probe.by_label(seen)[at, labels]
-            place_values, place_labels = probe.by_place(seen)
-        logits, place_values = logits.float(), place_values[picture, place].float()
-        loss = (
-            functional.cross_entropy(logits, values)
-            + functional.cross_entropy(place_values, value)
-            + 0.5 * functional.cross_entropy(place_labels[picture, place].float(), label)
+            said_values, said_labels = probe(student.look([pixels(d) for d in diagrams]))
+        is_value = values != NOTHING
+        value_losses = functional.cross_entropy(
+            said_values.transpose(1, 2), values, reduction="none"
         )
-        is_present = values != ABSENT
-        hits = (logits.argmax(-1) == values).float()
+        # As much for the few tokens with a value as for all the others.
+        loss = (
+            value_losses[is_value].mean()
+            + value_losses[~is_value].mean()
+            + functional.cross_entropy(said_labels.transpose(1, 2), labels)
+        )
+        hits = (said_values.argmax(-1) == values).float()
         figures = {
-            "value": hits[is_present].mean(),
-            "absent": hits[~is_present].mean(),
-            "by_place": (place_values.argmax(-1) == value).float().mean(),
+            "value": hits[is_value].mean(),
+            "nothing": hits[~is_value].mean(),
+            "label": (said_labels.argmax(-1) == labels)[is_value].float().mean(),
         }
         progress.step(loss, figures)
 
@@ -93,7 +92,7 @@ def read(
         name = _draw_task(rng, plan)
         example = partial(_text_sequences, rng, name, student, encoder)
         batch = collate(_fill(plan.tokens, example), student.places)
-        progress.step(*_loss(student, batch, None, name))
+        progress.step(*_loss(student, batch, [], name))
 
 
 def _text_sequences(rng: Random, name: str, student: Student, encoder: Encoder) -> Sequences:
@@ -119,58 +118,35 @@ def drill_sequences(rng: Random, encoder: Encoder) -> Sequences:
 def look_and_read(
     student: Student, encoder: Encoder, plan: Plan, seed: int, folder: Path, report: Report
 ) -> None:
-    """Teach the whole model its tasks; the vision model stays as it is.
-
-    What it sees of a pool of pictures is computed once.
-    """
-    assert plan.pool
-    pool = [_pool_problem(seed, plan, index) for index in range(plan.pool)]
-    seen = _look_at(student, pool)
-    learnt = list(student.named_language())
+    """Teach the whole model its tasks."""
+    learnt = [*student.named_vision(), *student.named_language()]
     progress = _Progress(plan, folder, report, student.model, learnt, {})
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
         name = _draw_task(rng, plan)
-        views: list[torch.Tensor] = []
-        example = partial(_pool_sequences, rng, name, student, encoder, pool, seen, views)
+        diagrams: list[Diagram] = []
+        example = partial(_seen_sequences, rng, name, student, encoder, plan.difficulty, diagrams)
         batch = collate(_fill(plan.tokens, example), student.places)
-        progress.step(*_loss(student, batch, torch.cat(views) if views else None, name))
+        pictures = [pixels(diagram) for diagram in diagrams]
+        progress.step(*_loss(student, batch, pictures, name))
 
 
-def _pool_sequences(
+def _seen_sequences(
     rng: Random,
     name: str,
     student: Student,
     encoder: Encoder,
-    pool: Sequence[Problem],
-    seen: Sequence[torch.Tensor],
-    views: list[torch.Tensor],
+    difficulty: float,
+    diagrams: list[Diagram],
 ) -> Sequences:
-    """Return an example about a problem of the pool; what it sees of its pictures joins `views`."""
+    """Return an example about fresh pictures; those that it shows join `diagrams`."""
     if name == "drill":
         return drill_sequences(rng, encoder)
-    index = rng.randrange(len(pool))
-    exchange: tasks.Exchange = getattr(tasks, name)(rng, pool[index])
+    problem = make_problem(rng, rng.choice(DATASOURCES), rng.random() * difficulty)
+    exchange: tasks.Exchange = getattr(tasks, name)(rng, problem)
     if exchange.shows_pictures:
-        views.append(seen[index])
+        diagrams += problem.diagrams
     return _sequences(student, encoder, exchange)
-
-
-def _pool_problem(seed: int, plan: Plan, index: int) -> Problem:
-    rng = Random(f"{seed} pretraining {plan.name} pool {index}")
-    return make_problem(rng, rng.choice(DATASOURCES), rng.random() * plan.difficulty)
-
-
-@torch.no_grad()
-def _look_at(student: Student, problems: Sequence[Problem]) -> list[torch.Tensor]:
-    """Return what is seen of each problem's pictures: (pictures · 16, width)."""
-    diagrams = [diagram for problem in problems for diagram in problem.diagrams]
-    parts = [
-        student.look([pixels(d) for d in diagrams[start : start + 256]]).bfloat16()
-        for start in range(0, len(diagrams), 256)
-    ]
-    views = iter(torch.cat(parts))
-    return [torch.cat([next(views) for _ in problem.diagrams]) for problem in problems]
 
 
 def _sequences(student: Student, encoder: Encoder, exchange: tasks.Exchange) -> Sequences:
@@ -192,10 +168,10 @@ def _draw_task(rng: Random, plan: Plan) -> str:
 
 
 def _loss(
-    student: Student, batch: Batch, seen: torch.Tensor | None, name: str
+    student: Student, batch: Batch, pictures: Sequence[Picture], name: str
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     with torch.autocast("cpu", torch.bfloat16):
-        states = student.read(batch, seen)
+        states = student.read(batch, student.look(pictures) if pictures else None)
         loss, hits = reply_loss(states, student.head, batch, student.unused)
     important = batch.weights >= IMPORTANT
     verdicts = batch.weights > IMPORTANT

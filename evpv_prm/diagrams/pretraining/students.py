@@ -240,4 +240,4 @@ def _embedded(
     if seen is None:
         return states
     mask = (ids == image_id).unsqueeze(-1)
-    return states.masked_scatter(mask, seen.to(states.dtype))
+    return states.masked_scatter(mask, seen.flatten(0, 1).to(states.dtype))
