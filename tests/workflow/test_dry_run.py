@@ -66,6 +66,13 @@ INTERVENTION = {
     "tabulate_intervention": 1,
     "plot_intervention": 1,
 }
+STAGES = {
+    "examine_stage": 4,
+    "compute_stage_gains": 1,
+    "tabulate_stage_gains": 1,
+    "plot_stage_gains": 1,
+}
+CLAIMS = {"examine_claims": 1, "tabulate_claims": 1, "plot_claims": 1}
 DPO = {"build_dpo_data": 1, "train_dpo": 1, "merge_dpo": 1}
 
 
@@ -210,6 +217,8 @@ def test_the_demo(clone: Project) -> None:
         **ABLATIONS,
         "ask_ablations": 1,
         **GATE,
+        **STAGES,
+        **CLAIMS,
         **INTERVENTION,
         "describe_for_intervention": 1,
         "answer_under_intervention": 1,
