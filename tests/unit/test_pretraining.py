@@ -10,12 +10,17 @@ from random import Random
 import pytest
 import torch
 
+from evpv_prm.diagrams import architectures, pretrain
+from evpv_prm.diagrams.families import FAMILIES, LABELS, make_diagram
+from evpv_prm.diagrams.packing import unpack
 from evpv_prm.diagrams.pretraining import recipe, stages, tasks
 from evpv_prm.diagrams.pretraining.batches import collate
 from evpv_prm.diagrams.pretraining.encoding import Encoder, Sequences, Turn
 from evpv_prm.diagrams.pretraining.learning import rate_factor
+from evpv_prm.diagrams.pretraining.probe import shown
 from evpv_prm.diagrams.pretraining.students import Policy, Student, Verifier
 from evpv_prm.diagrams.questions import DATASOURCES, make_problem
+from evpv_prm.errors import UserError
 from evpv_prm.parsing import parse_audit, parse_candidate, parse_caption, parse_premises
 
 STUDENTS = [Verifier, Policy]
@@ -108,27 +113,52 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert factors[-1] < 0.05
 
 
-@pytest.mark.parametrize("name", ["verifier-see", recipe.TEXT])
-def test_a_killed_stage_goes_on_to_the_same_model(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_pretraining_goes_on_to_the_same_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "SAVE_EVERY", 2)
-    monkeypatch.setattr(stages, "PICTURES_A_STEP", 2)
-    monkeypatch.setitem(recipe.PLANS, name, replace(recipe.PLANS[name], steps=4, tokens=512))
-
-    def killed(figures: object) -> None:
+    def killed(_figures: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stages, "REPORT_EVERY", 3)
-    with pytest.raises(KeyboardInterrupt):
-        recipe.run(name, tmp_path, 0, killed)
-    monkeypatch.setattr(stages, "REPORT_EVERY", 50)
-    recipe.run(name, tmp_path, 0, lambda figures: None)
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    recipe.run(name, whole, 0, lambda figures: None)
-    resumed, undisturbed = (torch.load(d / f"{name}.pt")["model"] for d in (tmp_path, whole))
-    assert all(torch.equal(resumed[key], undisturbed[key]) for key in undisturbed)
+    def undisturbed(_figures: object) -> None:
+        pass
+
+    monkeypatch.setattr(stages, "SAVE_EVERY", 1)
+    monkeypatch.setattr(stages, "PICTURES_A_STEP", 2)
+    folders = [tmp_path / name for name in ("killed", "whole")]
+    for folder in folders:
+        folder.mkdir()
+    for name in ("verifier-see", recipe.TEXT, "verifier"):
+        plan = replace(recipe.PLANS[name], steps=3, tokens=512)
+        monkeypatch.setitem(recipe.PLANS, name, plan)
+        monkeypatch.setattr(stages, "REPORT_EVERY", 2)
+        with pytest.raises(KeyboardInterrupt):
+            recipe.run(name, folders[0], 0, killed)
+        assert torch.load(folders[0] / f"{name}.pt")["step"] == 1
+        recipe.run(name, folders[0], 0, undisturbed)
+        recipe.run(name, folders[1], 0, undisturbed)
+        resumed, whole = (torch.load(folder / f"{name}.pt")["model"] for folder in folders)
+        assert all(torch.equal(resumed[key], whole[key]) for key in whole)
+    monkeypatch.setattr(architectures, "NAMES", ("verifier",))
+    recipe.write_weights(folders[0], tmp_path)
+    packed = unpack("verifier", tmp_path / "verifier.safetensors")
+    assert all(torch.equal(packed[key], whole[key].bfloat16()) for key in whole)
+
+
+def test_a_stage_needs_those_that_it_builds_on(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="policy-see and read first"):
+        recipe.run("policy", tmp_path, 0, lambda _figures: None)
+    with pytest.raises(UserError, match="'write': expected some of read,"):
+        pretrain.main(["--work", str(tmp_path), "--stages", "write"])
+    with pytest.raises(UserError, match="has not come to its end"):
+        recipe.write_weights(tmp_path, tmp_path)
+
+
+def test_values_are_asked_for_where_they_stand() -> None:
+    diagrams = [make_diagram(Random(n), family, 0.5) for n, family in enumerate(FAMILIES)]
+    values, labels = shown(diagrams)
+    for diagram, said, named in zip(diagrams, values.tolist(), labels.tolist(), strict=True):
+        found = {LABELS[label]: value for value, label in zip(said, named, strict=True) if value}
+        assert found == {fact.label: fact.value for fact in diagram.facts}
 
 
 def test_padding_is_seen_by_nobody() -> None:
