@@ -115,6 +115,9 @@ def training_command(
         *("--fp16", _word(plan.flags["torch_dtype"] == "float16")),
         *("--bf16", _word(plan.flags["torch_dtype"] == "bfloat16")),
         *("--seed", str(plan.settings.seed), "--data_seed", str(plan.settings.seed)),
+        # The answers of a batch end together, so that the output layer, which is most of a tiny
+        # model's work, leaves the prompts out (`use_logits_to_keep`, on by default).
+        *("--padding_side", "left"),
         # Else a sample that cannot be encoded is silently replaced by a random other one.
         *("--strict", "true"),
         # Else the first validation of each run, and no other, draws a random number: a run that

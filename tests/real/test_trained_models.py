@@ -13,7 +13,7 @@ from evpv_prm import prompts
 from evpv_prm.config import Model, VllmOptions
 from evpv_prm.diagrams import architectures, expand_weights, internvl, model_inputs, packing
 from evpv_prm.diagrams.architectures import NAMES, Name
-from evpv_prm.engine.base import Failure, Image, Reply, Request, Sampling
+from evpv_prm.engine.base import Image, Request, Sampling
 from evpv_prm.errors import UserError
 
 pytestmark = pytest.mark.real
@@ -168,8 +168,9 @@ def test_vllm_says_what_transformers_says_and_counts_the_same_tokens(name, train
         prompt_tokens, _ = engine.prompt_tokens()
     finally:
         engine.close()
-    assert [replies[number].text for number in range(len(questions))] == expected
-    assert all(isinstance(reply, Reply | Failure) for reply in replies.values())
+    texts = [replies[number].text for number in range(len(questions))]
+    # vLLM holds back the bytes of a character that never becomes whole.
+    assert [text.rstrip("\ufffd") for text in texts] == [t.rstrip("\ufffd") for t in expected]
     assert prompt_tokens == sum(each["input_ids"].numel() for each in arguments)
     for prompt, each in zip(questions, arguments, strict=True):
         of_images = (each["input_ids"] == trained.compact.config.image_token_id).sum()

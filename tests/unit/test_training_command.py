@@ -90,6 +90,11 @@ def test_every_setting_changes_the_command(section: type[Training]) -> None:
         assert (changed.argv, changed.environment) != (usual.argv, usual.environment), name
 
 
+@pytest.mark.parametrize("section", [VisionSft, StepJudgeSft, VisionDpo])
+def test_answers_end_together_so_that_prompts_need_no_logits(section: type[Training]) -> None:
+    assert flag(command(section()), "padding_side") == "left"
+
+
 def test_best_needs_a_checkpoint_at_every_validation() -> None:
     with pytest.raises(ValueError, match="save_steps to be a multiple of eval_steps"):
         VisionSft(adapter="best", eval_steps=200, save_steps=300)
