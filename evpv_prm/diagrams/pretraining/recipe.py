@@ -24,7 +24,7 @@ PLANS = {
         },
     ),
     "verifier-see": Plan("verifier-see", 600, 0.02, 2e-3, difficulty=1.0),
-    "policy-see": Plan("policy-see", 600, 0.02, 2e-3, difficulty=0.3),
+    "policy-see": Plan("policy-see", 800, 0.02, 2e-3, difficulty=0.3),
     "verifier": Plan(
         "verifier", 2000, 0.01, 2e-3, difficulty=1.0,
         mix={

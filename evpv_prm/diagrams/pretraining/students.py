@@ -177,6 +177,13 @@ class Policy(Student):
     name = "policy"
     image_token = "<IMG_CONTEXT>"
 
+    def __init__(self, seed: int) -> None:
+        """Make the model with random weights."""
+        super().__init__(seed)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            _initialise_vision(self.model.model.vision_tower)
+
     def places(self, ids: Sequence[int]) -> list[tuple[int, int, int]]:
         """Return the position of every token."""
         return [(index, index, index) for index in range(len(ids))]
@@ -193,6 +200,29 @@ class Policy(Student):
             vision_feature_select_strategy="default",
         ).pooler_output
         return seen
+
+
+def _initialise_vision(vision: Any) -> None:
+    """Give InternVL's vision model a start from which reading is soon found.
+
+    As published, its positions begin at zero, where all patches are alike; here they are waves along
+    both sides, as those of Qwen2.5-VL are.
+    """
+    for name, parameter in vision.named_parameters():
+        if name.endswith(("lambda_1", "lambda_2")):
+            nn.init.ones_(parameter)
+        elif parameter.ndim in (2, 4):
+            scale = 0.3 if name.endswith(("projection_layer.weight", "fc2.weight")) else 1.0
+            nn.init.normal_(parameter, 0, scale * parameter[0].numel() ** -0.5)
+    positions = vision.embeddings.position_embeddings
+    side = round((positions.shape[1] - 1) ** 0.5)
+    waves = 2.0 ** -torch.arange(positions.shape[2] // 4).div(4)
+    angles = torch.arange(side).unsqueeze(1) * waves
+    line = torch.cat([angles.sin(), angles.cos()], dim=1)
+    rows = line.unsqueeze(1).expand(side, side, -1)
+    columns = line.unsqueeze(0).expand(side, side, -1)
+    # The first one is no patch's.
+    positions[0, 1:] = torch.cat([rows, columns], dim=-1).flatten(0, 1)
 
 
 HEADS_AT_OFFSETS = (1, 2, 3)
