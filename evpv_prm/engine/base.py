@@ -51,7 +51,10 @@ class Image:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a reply is drawn. `top_logprobs` log-probabilities are kept for every output token."""
+    """How a reply is drawn. `top_logprobs` log-probabilities are kept for every output token.
+
+    A request can say from where on; see `Request.logprobs_from`.
+    """
 
     temperature: float
     top_p: float
