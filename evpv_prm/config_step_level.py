@@ -98,6 +98,11 @@ class AblationSuite(Section):
         description="Times that the whole suite is judged, each time with captions of its own; "
         "the first with `seed`, the next with seed + 1, …",
     )
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="Judge so many solutions of each shard, at even distances; null: all",
+    )
 
 
 class StepLevel(Section):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from evpv_prm import cli, parsing
 from evpv_prm.config import ImageDescription
@@ -34,18 +33,9 @@ from evpv_prm.errors import UserError
 from evpv_prm.evpv_prm_inference import description_request
 from evpv_prm.jsonl import write_rows
 from evpv_prm.options import add_options, read_options
-from evpv_prm.step_judging import load_solutions
+from evpv_prm.step_judging import load_solutions, spread
 from evpv_prm.step_verifier import verify
 from evpv_prm.verifier import parsed
-
-_Item = TypeVar("_Item")
-
-
-def spread(items: Sequence[_Item], limit: int | None) -> list[_Item]:
-    """Return `limit` of the items at even distances, in order; None stands for all."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    return [items[index * len(items) // limit] for index in range(limit)]
 
 
 def describe_questions(

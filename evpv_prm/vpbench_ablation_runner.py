@@ -31,7 +31,7 @@ from evpv_prm.engine.store import Statistics
 from evpv_prm.jsonl import write_json, write_rows
 from evpv_prm.metrics.ablation_file import Asked, RequestsReport
 from evpv_prm.options import add_options, read_options
-from evpv_prm.step_judging import load_solutions
+from evpv_prm.step_judging import load_solutions, spread
 
 
 def suite_table() -> str:
@@ -82,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     solutions = [
         solution
         for file in arguments.benchmark
-        for solution in load_solutions(read_step_records(file), arguments.images)
+        for solution in load_solutions(
+            spread(read_step_records(file), suite.limit), arguments.images
+        )
     ]
     asked: dict[str, Asked] = {}
     records: list[AblatedRecord] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from evpv_prm.diagrams import architectures
 from evpv_prm.diagrams.families import LABELS
 from evpv_prm.diagrams.packing import pack, weights_file
@@ -25,16 +27,18 @@ PLANS = {
     ),
     "verifier-see": Plan("verifier-see", 600, 0.02, 2e-3, difficulty=1.0),
     "policy-see": Plan("policy-see", 800, 0.02, 2e-3, difficulty=0.3),
+    "verifier-align": Plan("verifier-align", 400, 0.01, 1e-3, difficulty=1.0),
+    "policy-align": Plan("policy-align", 400, 0.01, 1e-3, difficulty=0.3),
     "verifier": Plan(
-        "verifier", 2000, 0.01, 2e-3, difficulty=1.0,
+        "verifier", 1500, 0.01, 2e-3, difficulty=1.0, glancing=0.3,
         mix={
-            "describe": 2, "caption": 3, "judge": 2, "judge_from_text": 1.5, "audit": 2,
-            "premises": 0.5, "drill": 0.5,
+            "glance": 1, "describe": 1.5, "caption": 3, "judge": 2, "judge_from_text": 1.5,
+            "audit": 2, "premises": 0.5, "drill": 0.5,
         },
     ),
     "policy": Plan(
-        "policy", 1400, 0.01, 2e-3, difficulty=0.3,
-        mix={"answer": 5, "solve": 2, "caption": 2, "drill": 0.5},
+        "policy", 1400, 0.01, 2e-3, difficulty=0.3, glancing=0.3,
+        mix={"glance": 1, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5},
     ),
 }  # fmt: skip
 _STUDENTS = {"verifier": Verifier, "policy": Policy}
@@ -67,11 +71,8 @@ def write_weights(work: Path, folder: Path) -> None:
         UserError: a stage has not come to its end.
     """
     for name in architectures.NAMES:
-        checkpoint = checkpoints.load(work / f"{name}.pt")
-        if checkpoint is None or checkpoint["step"] < PLANS[name].steps:
-            raise UserError(f"{work}: the stage {name} has not come to its end")
         model = architectures.compact_model(name, seed=0)
-        model.load_state_dict(checkpoint["model"])
+        model.load_state_dict(_finished(work, name))
         pack(model, folder / weights_file(name).name)
 
 
@@ -84,15 +85,24 @@ def run(name: str, work: Path, seed: int, report: Report) -> None:
         stages.see(student, plan, seed, work, report)
     elif name == TEXT:
         stages.read(student, encoder, plan, seed, work, report)
+    elif name.endswith("-align"):
+        seeing, reading = (_finished(work, stage) for stage in (f"{student.name}-see", TEXT))
+        student.take_vision(seeing)
+        student.take_language(reading, architectures.compact_tokenizer("verifier"))
+        stages.align(student, encoder, plan, seed, work, report)
     else:
-        _build_on(student, name, work)
+        student.model.load_state_dict(_finished(work, f"{name}-align"))
         stages.look_and_read(student, encoder, plan, seed, work, report)
 
 
-def _build_on(student: Student, name: str, work: Path) -> None:
-    """Take the vision model of one stage and the language model of another."""
-    seeing, reading = (checkpoints.load(work / f"{stage}.pt") for stage in (f"{name}-see", TEXT))
-    if seeing is None or reading is None:
-        raise UserError(f"{name}: run the stages {name}-see and {TEXT} first")
-    student.take_vision(seeing["model"])
-    student.take_language(reading["model"], architectures.compact_tokenizer("verifier"))
+def _finished(work: Path, name: str) -> dict[str, torch.Tensor]:
+    """Return the model that a stage has come to.
+
+    Raises:
+        UserError: it has not come to its end.
+    """
+    checkpoint = checkpoints.load(work / f"{name}.pt")
+    if checkpoint is None or checkpoint["step"] < PLANS[name].steps:
+        raise UserError(f"{work}: the stage {name} has not come to its end")
+    model: dict[str, torch.Tensor] = checkpoint["model"]
+    return model

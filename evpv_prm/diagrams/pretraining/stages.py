@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from evpv_prm.diagrams.draw import pixels
-from evpv_prm.diagrams.families import FAMILIES, make_diagram
+from evpv_prm.diagrams.families import FAMILIES, LABELS, make_diagram
 from evpv_prm.diagrams.model_inputs import Picture
 from evpv_prm.diagrams.pretraining import checkpoints, tasks
 from evpv_prm.diagrams.pretraining.batches import Batch, collate
@@ -25,8 +25,11 @@ from evpv_prm.diagrams.pretraining.probe import NOTHING, Probe, shown
 from evpv_prm.diagrams.pretraining.students import Student
 from evpv_prm.diagrams.questions import DATASOURCES, make_problem
 from evpv_prm.diagrams.scene import Diagram
+from evpv_prm.prompts.form import images_first
 
 PICTURES_A_STEP = 96
+TOKENS = 16
+"""Of a picture, in both models."""
 SAVE_EVERY, REPORT_EVERY = 200, 50
 IMPORTANT = 1.0
 """Weight from which a token says something: a value or a verdict."""
@@ -45,6 +48,8 @@ class Plan:
     difficulty: float = 0.0
     mix: Mapping[str, float] | None = None
     tokens: int = 4096
+    glancing: float = 0.0
+    """The share of the steps, from the first, in which half of the examples are glances."""
 
 
 def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -> None:
@@ -55,10 +60,7 @@ def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -
     progress = _Progress(plan, folder, report, student.model, learnt, {"probe": probe})
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
-        diagrams = [
-            make_diagram(rng, rng.choice(FAMILIES), rng.random() * plan.difficulty)
-            for _ in range(PICTURES_A_STEP)
-        ]
+        diagrams = _draw(rng, plan)
         values, labels = shown(diagrams)
         with torch.autocast("cpu", torch.bfloat16):
             said_values, said_labels = probe(student.look([pixels(d) for d in diagrams]))
@@ -79,6 +81,54 @@ def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -
             "label": (said_labels.argmax(-1) == labels)[is_value].float().mean(),
         }
         progress.step(loss, figures)
+
+
+def _draw(rng: Random, plan: Plan) -> list[Diagram]:
+    return [
+        make_diagram(rng, rng.choice(FAMILIES), rng.random() * plan.difficulty)
+        for _ in range(PICTURES_A_STEP)
+    ]
+
+
+def align(
+    student: Student, encoder: Encoder, plan: Plan, seed: int, folder: Path, report: Report
+) -> None:
+    """Teach a vision model the language model's own code for "the value of this label".
+
+    The language model, which has learnt to look up in texts, stays as it is. Behind its first
+    layer, a token where a value stands is to be what the digit is in "The LABEL shows VALUE.": then
+    it is found and read as that digit would be. Left to find such a code by itself, a language
+    model takes many times as long.
+    """
+    progress = _Progress(plan, folder, report, student.model, student.named_vision(), {})
+    codes = _codes(student, encoder)
+    prompt = encoder.encode(student.render(images_first(1, "")))
+    end = len(prompt) - prompt[::-1].index(student.image_id)
+    before = Sequences(prompt[:end], [0.0] * (end - 1) + [1.0], [])
+    for step in progress.steps():
+        rng = Random(f"{seed} pretraining {plan.name} {step}")
+        diagrams = _draw(rng, plan)
+        values, labels = shown(diagrams)
+        batch = collate([before] * len(diagrams), student.places)
+        with torch.autocast("cpu", torch.bfloat16):
+            seen = student.look([pixels(d) for d in diagrams])
+            states = student.first_layer(batch, seen)[:, end - TOKENS : end].float()
+        is_value = values != NOTHING
+        wanted = codes[labels[is_value], values[is_value] - 1]
+        distances = (states[is_value] - wanted).pow(2).sum(-1) / wanted.pow(2).sum(-1)
+        likeness = functional.cosine_similarity(states[is_value], wanted, dim=-1)
+        progress.step(distances.mean(), {"likeness": likeness.mean()})
+
+
+@torch.no_grad()
+def _codes(student: Student, encoder: Encoder) -> torch.Tensor:
+    """Return the state behind the first layer of every label's every value: (labels, 9, width)."""
+    texts = [f"The {label} shows {value}" for label in LABELS for value in range(1, 10)]
+    sequences = [Sequences(ids, [1.0] * len(ids), []) for ids in map(encoder.encode, texts)]
+    batch = collate(sequences, student.places)
+    states = student.first_layer(batch, None)
+    last = torch.tensor([len(sequence) - 1 for sequence in sequences])
+    return states[torch.arange(len(texts)), last].view(len(LABELS), 9, -1)
 
 
 def read(
@@ -118,12 +168,17 @@ def drill_sequences(rng: Random, encoder: Encoder) -> Sequences:
 def look_and_read(
     student: Student, encoder: Encoder, plan: Plan, seed: int, folder: Path, report: Report
 ) -> None:
-    """Teach the whole model its tasks."""
-    learnt = [*student.named_vision(), *student.named_language()]
+    """Teach a language model its tasks, with what its vision model makes of pictures.
+
+    The vision model stays as it is: it reads well, and would only follow the errors of a language
+    model that does not yet look.
+    """
+    learnt = list(student.named_language())
     progress = _Progress(plan, folder, report, student.model, learnt, {})
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
-        name = _draw_task(rng, plan)
+        is_early = step < plan.glancing * plan.steps and rng.random() < 0.5
+        name = "glance" if is_early else _draw_task(rng, plan)
         diagrams: list[Diagram] = []
         example = partial(_seen_sequences, rng, name, student, encoder, plan.difficulty, diagrams)
         batch = collate(_fill(plan.tokens, example), student.places)
@@ -144,8 +199,7 @@ def _seen_sequences(
         return drill_sequences(rng, encoder)
     problem = make_problem(rng, rng.choice(DATASOURCES), rng.random() * difficulty)
     exchange: tasks.Exchange = getattr(tasks, name)(rng, problem)
-    if exchange.shows_pictures:
-        diagrams += problem.diagrams
+    diagrams += exchange.diagrams
     return _sequences(student, encoder, exchange)
 
 
@@ -171,7 +225,9 @@ def _loss(
     student: Student, batch: Batch, pictures: Sequence[Picture], name: str
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     with torch.autocast("cpu", torch.bfloat16):
-        states = student.read(batch, student.look(pictures) if pictures else None)
+        with torch.no_grad():
+            seen = student.look(pictures) if pictures else None
+        states = student.read(batch, seen)
         loss, hits = reply_loss(states, student.head, batch, student.unused)
     important = batch.weights >= IMPORTANT
     verdicts = batch.weights > IMPORTANT

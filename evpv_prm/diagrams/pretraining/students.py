@@ -99,14 +99,21 @@ class Student:
 
     def read(self, batch: Batch, seen: torch.Tensor | None) -> torch.Tensor:
         """Return the hidden states (B, N, width), given the pictures in the order of the ids."""
-        embedded = _embedded(self.language.embed_tokens, batch.ids, seen, self.image_id)
-        bias = torch.zeros(batch.sees.shape, dtype=torch.bfloat16)
         states: torch.Tensor = self.language(
-            inputs_embeds=embedded,
-            attention_mask={"full_attention": bias.masked_fill_(~batch.sees, -1e9)},
+            inputs_embeds=_embedded(self.language.embed_tokens, batch.ids, seen, self.image_id),
+            attention_mask={"full_attention": _bias(batch.sees)},
             position_ids=self.positions(batch.positions),
             use_cache=False,
         ).last_hidden_state
+        return states
+
+    def first_layer(self, batch: Batch, seen: torch.Tensor | None) -> torch.Tensor:
+        """Return the states (B, N, width) behind the first layer."""
+        embedded = _embedded(self.language.embed_tokens, batch.ids, seen, self.image_id)
+        rotation = self.language.rotary_emb(embedded, self.positions(batch.positions))
+        states: torch.Tensor = self.language.layers[0](
+            embedded, attention_mask=_bias(batch.sees), position_embeddings=rotation
+        )
         return states
 
     def positions(self, positions: torch.Tensor) -> torch.Tensor:
@@ -205,8 +212,8 @@ class Policy(Student):
 def _initialise_vision(vision: Any) -> None:
     """Give InternVL's vision model a start from which reading is soon found.
 
-    As published, its positions begin at zero, where all patches are alike; here they are waves along
-    both sides, as those of Qwen2.5-VL are.
+    As published, its positions begin at zero, where all patches are alike; here they are waves
+    along both sides, as those of Qwen2.5-VL are.
     """
     for name, parameter in vision.named_parameters():
         if name.endswith(("lambda_1", "lambda_2")):
@@ -260,6 +267,11 @@ def _initialise(model: Any) -> None:
         first.q_proj.bias[rows] *= SHARPNESS
     for layer in language.layers[1:3]:
         layer.self_attn.k_proj.weight.copy_(layer.self_attn.q_proj.weight)
+
+
+def _bias(sees: torch.Tensor) -> torch.Tensor:
+    """Return what is added to the attention's scores: nothing, or nearly minus infinity."""
+    return torch.zeros(sees.shape, dtype=torch.bfloat16).masked_fill_(~sees, -1e9)
 
 
 def _embedded(

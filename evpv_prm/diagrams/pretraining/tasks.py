@@ -18,6 +18,7 @@ from evpv_prm import prompts
 from evpv_prm.config_judge import JudgeReply
 from evpv_prm.diagrams.families import LABELS
 from evpv_prm.diagrams.questions import Problem
+from evpv_prm.diagrams.scene import Diagram, Fact
 from evpv_prm.diagrams.solutions import (
     Solution,
     misread_solution,
@@ -25,6 +26,7 @@ from evpv_prm.diagrams.solutions import (
     wrong_solution,
 )
 from evpv_prm.prompts import Prompt
+from evpv_prm.prompts.form import images_first
 from evpv_prm.records import Caption
 from evpv_prm.reward import checklist
 
@@ -36,10 +38,10 @@ REPLY = JudgeReply(judge_form="evidence_then_verdict")
 
 @dataclass(frozen=True)
 class Exchange:
-    """Prompts that begin alike, and the reply to each; `shows_pictures` if they have any."""
+    """Prompts that begin alike, the reply to each, and the pictures that they all show."""
 
     turns: Sequence[tuple[Prompt, str]]
-    shows_pictures: bool = True
+    diagrams: Sequence[Diagram] = ()
 
 
 Task = Callable[[Random, Problem], Exchange]
@@ -63,7 +65,7 @@ def answer(_rng: Random, problem: Problem) -> Exchange:
         max_step_characters=LONGEST,
         letters=_letters(problem),
     )
-    return Exchange([(prompt, compact(problem.solution))])
+    return Exchange([(prompt, compact(problem.solution))], problem.diagrams)
 
 
 def solve(rng: Random, problem: Problem) -> Exchange:
@@ -89,14 +91,29 @@ def _solve(problem: Problem, description: str | None, *, shows_pictures: bool) -
     )
     steps = [f"Step {n}: {step.text}" for n, step in enumerate(problem.steps, start=1)]
     reply = compact({"reasoning": "\n".join(steps), "final": problem.answer})
-    return Exchange([(prompt, reply)], shows_pictures)
+    return Exchange([(prompt, reply)], problem.diagrams if shows_pictures else ())
+
+
+def glance(rng: Random, problem: Problem) -> Exchange:
+    """Say what a picture shows, with hardly a prompt: the most readings for the fewest tokens."""
+    diagram = rng.choice(problem.diagrams)
+    questions = [
+        (f"What does the {fact.label} show?", fact.statement)
+        for fact in rng.sample(diagram.facts, len(diagram.facts))
+    ]
+    questions.append(("What is shown?", _listed(diagram.facts)))
+    turns = [(images_first(1, question), reply) for question, reply in questions]
+    return Exchange(turns, (diagram,))
+
+
+def _listed(facts: Sequence[Fact]) -> str:
+    return ", ".join(f"{fact.label} {fact.value}" for fact in facts)
 
 
 def describe(_rng: Random, problem: Problem) -> Exchange:
     """Describe the pictures in the base's own style, which is not the pipeline's."""
     prompt = prompts.describe(problem.question, len(problem.diagrams), max_characters=LONGEST)
-    facts = [fact for diagram in problem.diagrams for fact in diagram.facts]
-    return Exchange([(prompt, ", ".join(f"{fact.label} {fact.value}" for fact in facts))])
+    return Exchange([(prompt, _listed(problem.facts))], problem.diagrams)
 
 
 def caption(rng: Random, problem: Problem) -> Exchange:
@@ -107,7 +124,7 @@ def caption(rng: Random, problem: Problem) -> Exchange:
         max_characters=LONGEST,
         short=rng.random() < 0.2,
     )
-    return Exchange([(prompt, compact(problem.caption))])
+    return Exchange([(prompt, compact(problem.caption))], problem.diagrams)
 
 
 def known(rng: Random, problem: Problem) -> str:
@@ -162,7 +179,7 @@ def _judge(
             show_images=shows_pictures,
         )
         turns.append((prompt, f"{evidence} {'right' if label == 1 else 'wrong'}."))
-    return Exchange(turns, shows_pictures)
+    return Exchange(turns, problem.diagrams if shows_pictures else ())
 
 
 def audit(rng: Random, problem: Problem) -> Exchange:
@@ -202,7 +219,7 @@ def _audit(rng: Random, problem: Problem, *, shows_pictures: bool) -> Exchange:
         max_characters=LONGEST,
         checks=len(checks),
     )
-    return Exchange([(prompt, compact(reply))], shows_pictures)
+    return Exchange([(prompt, compact(reply))], problem.diagrams if shows_pictures else ())
 
 
 def premises(rng: Random, problem: Problem) -> Exchange:
@@ -212,7 +229,7 @@ def premises(rng: Random, problem: Problem) -> Exchange:
         problem.question, solution.steps, len(problem.diagrams), max_characters=LONGEST
     )
     facts = [step if _is_reading(step) else None for step in solution.steps]
-    return Exchange([(prompt, compact({"visual_dependencies": facts}))], shows_pictures=False)
+    return Exchange([(prompt, compact({"visual_dependencies": facts}))])
 
 
 def drill(rng: Random) -> tuple[str, list[tuple[str, str]]]:
