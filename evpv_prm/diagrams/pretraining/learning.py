@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -14,24 +14,39 @@ from evpv_prm.diagrams.pretraining.batches import Batch
 WARMUP_STEPS = 30
 FLAT_FRACTION = 0.4
 FINAL_RATE = 0.02
+GENTLE_RATE = 1e-4
 
 
 class Optimisers:
     """Muon for the matrices inside the layers, AdamW for everything else."""
 
     def __init__(
-        self, named: Iterable[tuple[str, nn.Parameter]], matrix_rate: float, other_rate: float
+        self,
+        named: Iterable[tuple[str, nn.Parameter]],
+        matrix_rate: float,
+        other_rate: float,
+        is_gentle: Callable[[str], bool] = lambda _name: False,
     ) -> None:
-        """Take named parameters and the learning rates of both."""
+        """Take named parameters and the learning rates of both.
+
+        AdamW trains those with a gentle name, too, matrices among them, at GENTLE_RATE.
+        """
         learnt = [(name, p) for name, p in named if p.requires_grad]
-        matrices = [p for name, p in learnt if p.ndim == 2 and not _is_table(name)]
+        gentle = [p for name, p in learnt if is_gentle(name)]
+        strong = [(name, p) for name, p in learnt if not is_gentle(name)]
+        matrices = [p for name, p in strong if p.ndim == 2 and not _is_table(name)]
         chosen = set(map(id, matrices))
-        self._others = [p for _, p in learnt if id(p) not in chosen]
-        self._optimisers = [
+        self._others = [p for _, p in strong if id(p) not in chosen]
+        self._optimisers: list[torch.optim.Optimizer] = [
             torch.optim.Muon(matrices, lr=matrix_rate, momentum=0.95, weight_decay=0.0),
             torch.optim.AdamW(self._others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self._rates = [matrix_rate, other_rate]
+        if gentle:
+            self._optimisers.append(
+                torch.optim.AdamW(gentle, lr=GENTLE_RATE, betas=(0.9, 0.98), weight_decay=0.0)
+            )
+            self._rates.append(GENTLE_RATE)
 
     def step(self, loss: torch.Tensor, factor: float) -> None:
         """Go one step down the loss, at `factor` of the learning rates."""

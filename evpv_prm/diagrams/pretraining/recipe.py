@@ -30,14 +30,14 @@ PLANS = {
     "verifier-align": Plan("verifier-align", 400, 0.01, 1e-3, difficulty=1.0),
     "policy-align": Plan("policy-align", 400, 0.01, 1e-3, difficulty=0.3),
     "verifier": Plan(
-        "verifier", 1500, 0.01, 2e-3, difficulty=1.0, glancing=0.3,
+        "verifier", 1500, 0.01, 2e-3, difficulty=1.0, glancing=0.3, after="verifier-align",
         mix={
             "glance": 1, "describe": 1.5, "caption": 3, "judge": 2, "judge_from_text": 1.5,
             "audit": 2, "premises": 0.5, "drill": 0.5,
         },
     ),
     "policy": Plan(
-        "policy", 1400, 0.01, 2e-3, difficulty=0.3, glancing=0.3,
+        "policy", 1200, 0.01, 2e-3, difficulty=0.3, glancing=0.3, after="policy-align",
         mix={"glance": 1, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5},
     ),
 }  # fmt: skip
@@ -91,7 +91,8 @@ def run(name: str, work: Path, seed: int, report: Report) -> None:
         student.take_language(reading, architectures.compact_tokenizer("verifier"))
         stages.align(student, encoder, plan, seed, work, report)
     else:
-        student.model.load_state_dict(_finished(work, f"{name}-align"))
+        assert plan.after
+        student.model.load_state_dict(_finished(work, plan.after))
         stages.look_and_read(student, encoder, plan, seed, work, report)
 
 

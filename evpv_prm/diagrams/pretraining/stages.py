@@ -22,7 +22,7 @@ from evpv_prm.diagrams.pretraining.batches import Batch, collate
 from evpv_prm.diagrams.pretraining.encoding import Encoder, Sequences, Turn
 from evpv_prm.diagrams.pretraining.learning import Optimisers, rate_factor, reply_loss
 from evpv_prm.diagrams.pretraining.probe import NOTHING, Probe, shown
-from evpv_prm.diagrams.pretraining.students import Student
+from evpv_prm.diagrams.pretraining.students import Student, is_language
 from evpv_prm.diagrams.questions import DATASOURCES, make_problem
 from evpv_prm.diagrams.scene import Diagram
 from evpv_prm.prompts.form import images_first
@@ -50,6 +50,8 @@ class Plan:
     tokens: int = 4096
     glancing: float = 0.0
     """The share of the steps, from the first, in which half of the examples are glances."""
+    after: str | None = None
+    """The stage whose model it goes on with."""
 
 
 def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -> None:
@@ -93,14 +95,17 @@ def _draw(rng: Random, plan: Plan) -> list[Diagram]:
 def align(
     student: Student, encoder: Encoder, plan: Plan, seed: int, folder: Path, report: Report
 ) -> None:
-    """Teach a vision model the language model's own code for "the value of this label".
+    """Teach a vision model a code that the language model can read.
 
     The language model, which has learnt to look up in texts, stays as it is. Behind its first
-    layer, a token where a value stands is to be what the digit is in "The LABEL shows VALUE.": then
-    it is found and read as that digit would be. Left to find such a code by itself, a language
-    model takes many times as long.
+    layer, a token where a value stands is to be what the digit is in "The LABEL shows VALUE.", and
+    a linear map is to find the label in it. Left to find such a code by itself, a language model
+    takes many times as long to begin to look.
     """
-    progress = _Progress(plan, folder, report, student.model, student.named_vision(), {})
+    torch.manual_seed(seed)
+    probe = Probe(student.width)
+    learnt = [*student.named_vision(), *((f"probe.{n}", p) for n, p in probe.named_parameters())]
+    progress = _Progress(plan, folder, report, student.model, learnt, {"probe": probe})
     codes = _codes(student, encoder)
     prompt = encoder.encode(student.render(images_first(1, "")))
     end = len(prompt) - prompt[::-1].index(student.image_id)
@@ -109,15 +114,21 @@ def align(
         rng = Random(f"{seed} pretraining {plan.name} {step}")
         diagrams = _draw(rng, plan)
         values, labels = shown(diagrams)
+        is_value = values != NOTHING
         batch = collate([before] * len(diagrams), student.places)
         with torch.autocast("cpu", torch.bfloat16):
             seen = student.look([pixels(d) for d in diagrams])
-            states = student.first_layer(batch, seen)[:, end - TOKENS : end].float()
-        is_value = values != NOTHING
+            states = student.first_layer(batch, seen)[:, end - TOKENS : end]
+            _, said = probe(states[is_value])
+        states = states[is_value].float()
         wanted = codes[labels[is_value], values[is_value] - 1]
-        distances = (states[is_value] - wanted).pow(2).sum(-1) / wanted.pow(2).sum(-1)
-        likeness = functional.cosine_similarity(states[is_value], wanted, dim=-1)
-        progress.step(distances.mean(), {"likeness": likeness.mean()})
+        distances = (states - wanted).pow(2).sum(-1) / wanted.pow(2).sum(-1)
+        label_loss = functional.cross_entropy(said, labels[is_value])
+        figures = {
+            "likeness": functional.cosine_similarity(states, wanted, dim=-1).mean(),
+            "label": (said.argmax(-1) == labels[is_value]).float().mean(),
+        }
+        progress.step(distances.mean() + 0.5 * label_loss, figures)
 
 
 @torch.no_grad()
@@ -168,13 +179,13 @@ def drill_sequences(rng: Random, encoder: Encoder) -> Sequences:
 def look_and_read(
     student: Student, encoder: Encoder, plan: Plan, seed: int, folder: Path, report: Report
 ) -> None:
-    """Teach a language model its tasks, with what its vision model makes of pictures.
+    """Teach a model its tasks.
 
-    The vision model stays as it is: it reads well, and would only follow the errors of a language
-    model that does not yet look.
+    The vision model learns slowly: it reads well, and would follow the errors of a language model
+    that does not yet look.
     """
-    learnt = list(student.named_language())
-    progress = _Progress(plan, folder, report, student.model, learnt, {})
+    learnt = [*student.named_language(), *student.named_vision()]
+    progress = _Progress(plan, folder, report, student.model, learnt, {}, _is_vision)
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
         is_early = step < plan.glancing * plan.steps and rng.random() < 0.5
@@ -222,12 +233,13 @@ def _draw_task(rng: Random, plan: Plan) -> str:
 
 
 def _loss(
-    student: Student, batch: Batch, pictures: Sequence[Picture], name: str
+    student: Student,
+    batch: Batch,
+    pictures: Sequence[Picture],
+    name: str,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     with torch.autocast("cpu", torch.bfloat16):
-        with torch.no_grad():
-            seen = student.look(pictures) if pictures else None
-        states = student.read(batch, seen)
+        states = student.read(batch, student.look(pictures) if pictures else None)
         loss, hits = reply_loss(states, student.head, batch, student.unused)
     important = batch.weights >= IMPORTANT
     verdicts = batch.weights > IMPORTANT
@@ -235,6 +247,10 @@ def _loss(
     if verdicts.any():
         figures[f"{name}:verdict"] = hits[verdicts].float().mean()
     return loss, figures
+
+
+def _is_vision(name: str) -> bool:
+    return not is_language(name)
 
 
 class _Progress:
@@ -248,6 +264,7 @@ class _Progress:
         model: nn.Module,
         learnt: Sequence[tuple[str, nn.Parameter]],
         beside: Mapping[str, nn.Module],
+        is_gentle: Callable[[str], bool] = lambda _name: False,
     ) -> None:
         self._plan, self._report = plan, report
         self._path = folder / f"{plan.name}.pt"
@@ -255,7 +272,7 @@ class _Progress:
         model.requires_grad_(False)
         for _, parameter in learnt:
             parameter.requires_grad_(True)
-        self._optimisers = Optimisers(learnt, plan.matrix_rate, plan.other_rate)
+        self._optimisers = Optimisers(learnt, plan.matrix_rate, plan.other_rate, is_gentle)
         self._means: dict[str, float] = {}
         self._step = 0
         if state := checkpoints.load(self._path):

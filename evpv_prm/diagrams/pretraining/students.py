@@ -56,15 +56,15 @@ class Student:
 
     def named_language(self) -> list[tuple[str, nn.Parameter]]:
         """What the language model learns."""
-        return [(n, p) for n, p in self.model.named_parameters() if _is_language(n)]
+        return [(n, p) for n, p in self.model.named_parameters() if is_language(n)]
 
     def named_vision(self) -> list[tuple[str, nn.Parameter]]:
         """What the vision model learns."""
-        return [(n, p) for n, p in self.model.named_parameters() if not _is_language(n)]
+        return [(n, p) for n, p in self.model.named_parameters() if not is_language(n)]
 
     def take_vision(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take the vision model of another checkpoint of this architecture."""
-        taken = {name: tensor for name, tensor in weights.items() if not _is_language(name)}
+        taken = {name: tensor for name, tensor in weights.items() if not is_language(name)}
         self.model.load_state_dict(taken, strict=False)
 
     def take_language(self, weights: Mapping[str, torch.Tensor], tokenizer: Any) -> None:
@@ -78,7 +78,7 @@ class Student:
         mine, theirs = (list(column) for column in zip(*pairs, strict=True))
         own = self.model.state_dict()
         for name, tensor in weights.items():
-            if not _is_language(name):
+            if not is_language(name):
                 continue
             if name.endswith(TABLES):
                 own[name][mine] = tensor[theirs]
@@ -125,7 +125,8 @@ TABLES = ("embed_tokens.weight", "lm_head.weight")
 """Weights with a row for every token."""
 
 
-def _is_language(name: str) -> bool:
+def is_language(name: str) -> bool:
+    """Tell whether a parameter belongs to the language model."""
     return "language_model" in name or name.startswith("lm_head")
 
 
