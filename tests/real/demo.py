@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_experiment(folder: Path) -> dict[str, Any]:
-    """Write experiment.yaml: the demo's experiment on two questions of each benchmark."""
-    values: dict[str, Any] = yaml.safe_load((ROOT / "profiles/demo/experiment.yaml").read_text())
+    """Write experiment.yaml: tests/config/demo.yaml on two questions of each benchmark."""
+    values: dict[str, Any] = yaml.safe_load((ROOT / "tests/config/demo.yaml").read_text())
     values["diagrams"]["questions_per_datasource"] = 2
     values["diagrams"]["training_questions_per_subset"] = 4
     values["diagrams"]["solutions"] = 8

@@ -127,9 +127,7 @@ class Workflow:
         self.folder, self.results = folder, folder / "results"
         self.adapter = self.results / "models/vision_sft"
         self.log = self.results / "logs/train_vision_sft.log"
-        values: dict[str, Any] = yaml.safe_load(
-            (ROOT / "profiles/demo/experiment.yaml").read_text()
-        )
+        values: dict[str, Any] = yaml.safe_load((ROOT / "tests/config/demo.yaml").read_text())
         values["results"] = str(self.results)  # for `processes` to find
         values["training"] |= {"base": str(model), "vision_sft": SETTINGS}
         (folder / "experiment.yaml").write_text(yaml.safe_dump(values))

@@ -503,9 +503,7 @@ def test_repetitions_draw_other_captions(run: Runs, tmp_path: Path) -> None:
     assert len(engine.answered) == 3 * 17
 
 
-def test_a_limit_takes_solutions_of_each_file_at_even_distances(
-    run: Runs, tmp_path: Path
-) -> None:
+def test_a_limit_takes_solutions_of_each_file_at_even_distances(run: Runs, tmp_path: Path) -> None:
     write_rows(tmp_path / "v1.jsonl", [record(f"p{n}") for n in range(5)])
     assert run(ScriptedEngine(answer), "--configuration", "baseline", "--limit", "2") == 0
     assert [row["pid"] for row in rows_of(tmp_path / "out")] == ["p0", "p2", "q"]

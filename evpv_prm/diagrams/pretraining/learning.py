@@ -15,6 +15,8 @@ WARMUP_STEPS = 30
 FLAT_FRACTION = 0.4
 FINAL_RATE = 0.02
 GENTLE_RATE = 1e-4
+WEIGHT_DECAY = 0.3
+"""Of Muon: without it, a layer's output soon drowns what earlier layers wrote."""
 
 
 class Optimisers:
@@ -38,7 +40,7 @@ class Optimisers:
         chosen = set(map(id, matrices))
         self._others = [p for _, p in strong if id(p) not in chosen]
         self._optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=matrix_rate, momentum=0.95, weight_decay=0.0),
+            torch.optim.Muon(matrices, lr=matrix_rate, momentum=0.95, weight_decay=WEIGHT_DECAY),
             torch.optim.AdamW(self._others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self._rates = [matrix_rate, other_rate]

@@ -19,7 +19,7 @@ from evpv_prm.errors import UserError
 TEXT = "read"
 PLANS = {
     TEXT: Plan(
-        TEXT, 3000, 0.02, 3e-3,
+        TEXT, 1000, 0.015, 2e-3,
         mix={
             "drill": 6, "judge_from_text": 3, "audit_from_text": 1.5,
             "solve_from_text": 1, "premises": 0.5,
@@ -27,17 +27,17 @@ PLANS = {
     ),
     "verifier-see": Plan("verifier-see", 600, 0.02, 2e-3, difficulty=1.0),
     "policy-see": Plan("policy-see", 800, 0.02, 2e-3, difficulty=0.3),
-    "verifier-align": Plan("verifier-align", 400, 0.01, 1e-3, difficulty=1.0),
-    "policy-align": Plan("policy-align", 400, 0.01, 1e-3, difficulty=0.3),
+    "verifier-align": Plan("verifier-align", 300, 0.01, 1e-3, difficulty=1.0),
+    "policy-align": Plan("policy-align", 800, 0.01, 1e-3, difficulty=0.3),
     "verifier": Plan(
-        "verifier", 1500, 0.01, 2e-3, difficulty=1.0, glancing=0.3, after="verifier-align",
+        "verifier", 900, 0.01, 2e-3, difficulty=1.0, glancing=0.7, after="verifier-align",
         mix={
             "glance": 1, "describe": 1.5, "caption": 3, "judge": 2, "judge_from_text": 1.5,
             "audit": 2, "premises": 0.5, "drill": 0.5,
         },
     ),
     "policy": Plan(
-        "policy", 1200, 0.01, 2e-3, difficulty=0.3, glancing=0.3, after="policy-align",
+        "policy", 700, 0.01, 2e-3, difficulty=0.3, glancing=0.7, after="policy-align",
         mix={"glance": 1, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5},
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from evpv_prm.diagrams.pretraining.batches import Batch, collate
 from evpv_prm.diagrams.pretraining.encoding import Encoder, Sequences, Turn
 from evpv_prm.diagrams.pretraining.learning import Optimisers, rate_factor, reply_loss
 from evpv_prm.diagrams.pretraining.probe import NOTHING, Probe, shown
-from evpv_prm.diagrams.pretraining.students import Student, is_language
+from evpv_prm.diagrams.pretraining.students import Student, is_circuit, is_language
 from evpv_prm.diagrams.questions import DATASOURCES, make_problem
 from evpv_prm.diagrams.scene import Diagram
 from evpv_prm.prompts.form import images_first
@@ -147,7 +147,7 @@ def read(
 ) -> None:
     """Teach a language model to look up, to calculate and to judge, in texts alone."""
     learnt = list(student.named_language())
-    progress = _Progress(plan, folder, report, student.model, learnt, {})
+    progress = _Progress(plan, folder, report, student.model, learnt, {}, is_circuit)
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
         name = _draw_task(rng, plan)
@@ -170,7 +170,7 @@ def drill_sequences(rng: Random, encoder: Encoder) -> Sequences:
     weights = [0.0] * len(ids)
     for claim, reply in claims:
         given = encoder.encode(claim)
-        taught = encoder.encode(f" {reply}\n")
+        taught = encoder.encode(f"{reply}\n")
         ids += given + taught
         weights += [0.0] * len(given) + encoder.weights(taught)
     return Sequences(ids, weights, [])
@@ -185,7 +185,7 @@ def look_and_read(
     that does not yet look.
     """
     learnt = [*student.named_language(), *student.named_vision()]
-    progress = _Progress(plan, folder, report, student.model, learnt, {}, _is_vision)
+    progress = _Progress(plan, folder, report, student.model, learnt, {}, _learns_slowly)
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
         is_early = step < plan.glancing * plan.steps and rng.random() < 0.5
@@ -249,8 +249,8 @@ def _loss(
     return loss, figures
 
 
-def _is_vision(name: str) -> bool:
-    return not is_language(name)
+def _learns_slowly(name: str) -> bool:
+    return is_circuit(name) or not is_language(name)
 
 
 class _Progress:

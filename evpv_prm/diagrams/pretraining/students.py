@@ -233,17 +233,22 @@ def _initialise_vision(vision: Any) -> None:
     positions[0, 1:] = torch.cat([rows, columns], dim=-1).flatten(0, 1)
 
 
-HEADS_AT_OFFSETS = (1, 2, 3)
-"""What the first heads of the first layer attend to at the start: so many tokens back."""
+OFFSETS = (1, 2, 3)
+"""How many tokens back the first heads of the first layer look at the start."""
 SHARPNESS = 5.3
+CARRY, MATCH = 2.0, 1.5
+"""How strongly these heads pass on what they see, and how strongly equal labels attract."""
+MATCHING_HEADS = 2
 
 
 def _initialise(model: Any) -> None:
     """Give the language model a start from which looking up is soon found.
 
-    Matrices keep the norm of what they are given, embeddings are large; a few heads of the first
-    layer look at the tokens just before, and in the next layers keys begin as queries, so that
-    equal contents attract each other.
+    Matrices keep the norm of what they are given, embeddings are large. The first heads of the
+    first layer look one, two and three tokens back. A value stands behind "LABEL shows": in the
+    second layer, the first heads ask for values (queries) with the two words before "shows" in
+    front of them, two and three tokens back, as a token of "shows" (keys) has them one and two
+    back. They do so in the dimensions that turn slowly with the distance.
     """
     language = model.model.language_model
     for name, parameter in language.named_parameters():
@@ -256,18 +261,38 @@ def _initialise(model: Any) -> None:
     size = config.hidden_size // config.num_attention_heads
     theta = config.rope_parameters["rope_theta"]
     turns = theta ** -(torch.arange(0, size, 2).float() / size)
-    first = language.layers[0].self_attn
-    for head, offset in enumerate(HEADS_AT_OFFSETS):
+    first, second = (layer.self_attn for layer in language.layers[:2])
+    seen = torch.linalg.qr(torch.randn(config.hidden_size, len(OFFSETS) * size))[0]
+    for head, offset in enumerate(OFFSETS):
         rows = slice(head * size, (head + 1) * size)
         first.q_proj.weight[rows] *= 0.25
         first.k_proj.weight[rows] *= 0.25
-        first.k_proj.bias[rows] = torch.cat([torch.ones(size // 2), torch.zeros(size // 2)])
         angles = turns * offset
-        first.q_proj.bias[rows] = torch.cat([angles.cos(), -angles.sin()])
-        first.k_proj.bias[rows] *= SHARPNESS
-        first.q_proj.bias[rows] *= SHARPNESS
-    for layer in language.layers[1:3]:
-        layer.self_attn.k_proj.weight.copy_(layer.self_attn.q_proj.weight)
+        first.q_proj.bias[rows] = SHARPNESS * torch.cat([angles.cos(), -angles.sin()])
+        first.k_proj.bias[rows] = SHARPNESS * torch.cat(
+            [torch.ones(size // 2), torch.zeros(size // 2)]
+        )
+        # What a word looks like does not depend on who sees it.
+        first.v_proj.weight[rows] = first.v_proj.weight[:size]
+        first.o_proj.weight[:, rows] = CARRY * seen[:, rows]
+    one, two, three = (seen[:, head * size : (head + 1) * size].T for head in range(3))
+    slow = torch.cat([torch.arange(size // 4, size // 2), torch.arange(3 * size // 4, size)])
+    for head in range(MATCHING_HEADS):
+        nearer, farther = (torch.randn(len(slow), size) * size**-0.5 for _ in range(2))
+        rows = head * size + slow
+        for projection in (second.q_proj, second.k_proj):
+            projection.weight[head * size : (head + 1) * size] = 0
+        second.q_proj.weight[rows] = MATCH * (nearer @ one + farther @ two)
+        second.k_proj.weight[rows] = MATCH * (nearer @ two + farther @ three)
+
+
+def is_circuit(name: str) -> bool:
+    """Tell whether a parameter belongs to what `_initialise` builds for looking up.
+
+    Trained like the others, it is lost before anything makes use of it.
+    """
+    parts = ("layers.0.self_attn.", "layers.1.self_attn.q_proj.", "layers.1.self_attn.k_proj.")
+    return "language_model" in name and any(part in name for part in parts)
 
 
 def _bias(sees: torch.Tensor) -> torch.Tensor:

@@ -233,23 +233,32 @@ def premises(rng: Random, problem: Problem) -> Exchange:
 
 
 def drill(rng: Random) -> tuple[str, list[tuple[str, str]]]:
-    """Return facts, and claims about them with the reply to each: the truth, then right or wrong.
+    """Return facts, and what is given and taught about them: values, and verdicts on claims.
 
-    Labels and values are random, so that nothing but looking up and calculating helps.
+    Labels and values are random, so that nothing but looking up and calculating helps. Most claims
+    about facts are wrong: to repeat them is no way out.
     """
-    labels = rng.sample(LABELS, rng.randint(3, 6))
+    labels = rng.sample(LABELS, rng.randint(2, 6))
     values = {label: rng.randint(1, 9) for label in labels}
     facts = " ".join(f"The {label} shows {value}." for label, value in values.items())
-    return facts, [_claim(rng, values) for _ in range(8)]
+    items = []
+    for _ in range(8):
+        if rng.random() < 0.5:
+            label, value = rng.choice(list(values.items()))
+            items.append((f"The {label} shows", f" {value}."))
+        else:
+            items.append(_claim(rng, values))
+    return facts, items
 
 
 def _claim(rng: Random, values: Mapping[str, int]) -> tuple[str, str]:
-    holds = rng.random() < 0.5
     if rng.random() < 0.6:
+        holds = rng.random() < 0.3
         label, value = rng.choice(list(values.items()))
         shown = value if holds else _other(rng, value, range(1, 10))
         claim, truth = (f"The {label} shows {number}." for number in (shown, value))
     else:
+        holds = rng.random() < 0.5
         left, right = rng.randint(1, 9), rng.randint(1, 9)
         sign, result = rng.choice(
             [("+", left + right), ("*", left * right), ("-", abs(left - right))]
@@ -257,7 +266,7 @@ def _claim(rng: Random, values: Mapping[str, int]) -> tuple[str, str]:
         left, right = max(left, right), min(left, right)
         shown = result if holds else _other(rng, result, range(max(0, result - 3), result + 4))
         claim, truth = (f"{left} {sign} {right} = {number}." for number in (shown, result))
-    return claim, f"{truth} {'right' if holds else 'wrong'}."
+    return claim, f" {truth} {'right' if holds else 'wrong'}."
 
 
 def _other(rng: Random, value: int, values: Sequence[int]) -> int:
