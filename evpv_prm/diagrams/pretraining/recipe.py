@@ -30,14 +30,14 @@ PLANS = {
     "verifier-align": Plan("verifier-align", 300, 0.01, 1e-3, difficulty=1.0),
     "policy-align": Plan("policy-align", 800, 0.01, 1e-3, difficulty=0.3),
     "verifier": Plan(
-        "verifier", 900, 0.01, 2e-3, difficulty=1.0, glancing=0.7, after="verifier-align",
+        "verifier", 1000, 0.01, 2e-3, difficulty=1.0, glancing=0.35, after="verifier-align",
         mix={
             "glance": 1, "describe": 1.5, "caption": 3, "judge": 2, "judge_from_text": 1.5,
             "audit": 2, "premises": 0.5, "drill": 0.5,
         },
     ),
     "policy": Plan(
-        "policy", 700, 0.01, 2e-3, difficulty=0.3, glancing=0.7, after="policy-align",
+        "policy", 700, 0.01, 2e-3, difficulty=0.3, glancing=0.4, after="policy-align",
         mix={"glance": 1, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5},
     ),
 }  # fmt: skip
