@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import itertools
+import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -150,6 +151,9 @@ class VllmEngine:
             scores["logprob_token_ids"] = sorted(
                 {self._tokenizer.encode(c, add_special_tokens=False)[0] for c in request.choices}
             )
+        elif sampling.top_logprobs and (ids := self._deciding_ids(request)):
+            # The likeliest of all tokens are costly to find where the vocabulary is large.
+            scores["logprob_token_ids"] = ids
         elif sampling.top_logprobs:
             scores["logprobs"] = sampling.top_logprobs
         return SamplingParams(
@@ -164,6 +168,26 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
             **scores,
         )
+
+    def _deciding_ids(self, request: Request) -> list[int]:
+        """Return the tokens that tell apart the values of the field that log-probabilities are for.
+
+        Those are the tokens of one value's JSON that are none of another's at the same place, and
+        the first token of each value alone. None where the request has no such field.
+        """
+        name = (request.logprobs_from or "").strip('"')
+        values = (request.json_schema or {}).get("properties", {}).get(name, {}).get("enum", ())
+        texts = [json.dumps({name: value}, separators=(",", ":")) for value in values]
+        sequences = [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        ids = {
+            token
+            for tokens in itertools.zip_longest(*sequences)
+            for token in tokens
+            if len(set(tokens)) > 1 and token is not None
+        }
+        for value in values:
+            ids.add(self._tokenizer.encode(json.dumps(value), add_special_tokens=False)[0])
+        return sorted(ids)
 
 
 def _prepare_environment(model: Model, on_gpu: bool) -> None:

@@ -127,7 +127,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_model(
     folders = [tmp_path / name for name in ("killed", "whole")]
     for folder in folders:
         folder.mkdir()
-    for name in ("verifier-see", recipe.TEXT, "verifier"):
+    for name in ("verifier-see", recipe.TEXT, "verifier-align", "verifier"):
         plan = replace(recipe.PLANS[name], steps=3, tokens=512)
         monkeypatch.setitem(recipe.PLANS, name, plan)
         monkeypatch.setattr(stages, "REPORT_EVERY", 2)
@@ -145,11 +145,11 @@ def test_a_killed_pretraining_goes_on_to_the_same_model(
 
 
 def test_a_stage_needs_those_that_it_builds_on(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="policy-see and read first"):
+    with pytest.raises(UserError, match="the stage policy-align has not come to its end"):
         recipe.run("policy", tmp_path, 0, lambda _figures: None)
     with pytest.raises(UserError, match="'write': expected some of read,"):
         pretrain.main(["--work", str(tmp_path), "--stages", "write"])
-    with pytest.raises(UserError, match="has not come to its end"):
+    with pytest.raises(UserError, match="stage policy has not come to its end"):
         recipe.write_weights(tmp_path, tmp_path)
 
 
