@@ -19,7 +19,7 @@ from evpv_prm.jsonl import read_rows, write_text
 
 COLUMNS = ["stage", "step", "task", "value"]
 _NOT_TASKS = {"stage", "step", "steps", "seconds_a_step", "loss"}
-_PANELS_A_ROW, _PANEL_HEIGHT_IN = 3, 1.9
+_PANELS_A_ROW, _PANEL_HEIGHT_IN = 3, 2.5
 
 
 def curves_frame(path: Path) -> pd.DataFrame:
@@ -37,7 +37,10 @@ def curves_frame(path: Path) -> pd.DataFrame:
     if not values:
         raise InputError(path, expected="expected at least one line")
     rows = [(*key, value) for key, value in values.items()]
-    return pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:3], ignore_index=True)
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    # The stages in the order in which they were run.
+    frame["stage"] = pd.Categorical(frame["stage"], categories=frame["stage"].unique())
+    return frame.sort_values(["stage", "task", "step"], ignore_index=True)
 
 
 def draw_curves(frame: pd.DataFrame, width_in: float) -> Figure:
@@ -51,12 +54,13 @@ def draw_curves(frame: pd.DataFrame, width_in: float) -> Figure:
     for panel, stage in zip(panels, stages, strict=False):
         curves = frame[frame["stage"] == stage]
         tasks = list(dict.fromkeys(curves["task"]))
-        for task, colour in zip(tasks, plot_style.colours(len(tasks)), strict=True):
+        colours = plot_style.colours(len(tasks))
+        for index, (task, colour) in enumerate(zip(tasks, colours, strict=True)):
             curve = curves[curves["task"] == task]
-            line = "--" if ":" in task else "-"
+            line = "-" if index == colours.index(colour) else "--"  # colours repeat
             panel.plot(curve["step"], curve["value"], line, color=colour, label=task)
-        panel.set(title=stage, ylim=(0, 1), xlabel="Step")
-        panel.legend(fontsize=5, ncols=2, loc="lower right")
+        panel.set(title=stage, ylim=(0, 1.02), xlabel="Step")
+        panel.legend(fontsize=6, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.25))
     for panel in panels[len(stages) :]:
         panel.remove()
     return figure

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import pandas as pd
 import pytest
 import torch
 
-from evpv_prm.diagrams import architectures, pretrain
+from evpv_prm.diagrams import architectures, pretrain, pretraining_curves
 from evpv_prm.diagrams.families import FAMILIES, LABELS, make_diagram
 from evpv_prm.diagrams.packing import unpack
 from evpv_prm.diagrams.pretraining import recipe, stages, tasks
@@ -20,7 +21,8 @@ from evpv_prm.diagrams.pretraining.learning import rate_factor
 from evpv_prm.diagrams.pretraining.probe import shown
 from evpv_prm.diagrams.pretraining.students import Policy, Student, Verifier
 from evpv_prm.diagrams.questions import DATASOURCES, make_problem
-from evpv_prm.errors import UserError
+from evpv_prm.errors import InputError, UserError
+from evpv_prm.jsonl import write_rows
 from evpv_prm.parsing import parse_audit, parse_candidate, parse_caption, parse_premises
 
 STUDENTS = [Verifier, Policy]
@@ -170,3 +172,27 @@ def test_padding_is_seen_by_nobody() -> None:
     assert not sees[0, :3, 3:].any()
     assert not sees[1, 0, 1:].any()
     assert sees.any(-1).all()  # a row that sees nothing would be no number
+
+
+def test_the_curves_are_drawn_in_the_order_of_the_stages(tmp_path: Path) -> None:
+    curves = tmp_path / "curves.jsonl"
+    rows = [
+        {"stage": stage, "step": step, "steps": 2, "loss": 1.0, "drill": step / 4}
+        for stage in ("read", "align")
+        for step in (1, 2)
+    ]
+    write_rows(curves, [*rows, {**rows[-1], "drill": 0.75}])
+    stem = tmp_path / "curves"
+    words = ["--curves", str(curves), "--output-stem", str(stem)]
+    assert pretraining_curves.main(words) == 0
+    assert stem.with_suffix(".png").stat().st_size > 0
+    frame = pd.read_csv(stem.with_suffix(".csv"))
+    assert frame.to_dict("list") == {
+        "stage": ["read", "read", "align", "align"],
+        "step": [1, 2, 1, 2],
+        "task": ["drill"] * 4,
+        "value": [0.25, 0.5, 0.25, 0.75],  # of a step that was run twice, the last
+    }
+    curves.write_text('{"step": 1}\n')
+    with pytest.raises(InputError, match="expected stage and step"):
+        pretraining_curves.main(words)
