@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -30,6 +31,15 @@ TAUGHT = [
     *((recipe.PLANS[recipe.TEXT], Verifier), (recipe.PLANS["verifier"], Verifier)),
     (recipe.PLANS["policy"], Policy),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny batches: threads that wait for each other beside other tests would take minutes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def _turns(student: Student, name: str, seed: int) -> list[Turn]:
