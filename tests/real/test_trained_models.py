@@ -44,13 +44,9 @@ def trained(name: Name, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def built(name: Name, folder: Path) -> Trained:
-    """The trained model; before there is one, one with random weights that looks at pictures."""
+    """The trained model, compact and as a directory."""
     weights, directory = packing.weights_file(name), folder / name
-    if not weights.exists():
-        weights = folder / "random.safetensors"
-        packing.pack(random_model(name), weights)
-    options = ["--model", name, "--output", str(directory), "--weights", str(weights)]
-    assert expand_weights.main(options) == 0
+    assert expand_weights.main(["--model", name, "--output", str(directory)]) == 0
     return Trained(weights, packing.load_compact(name, weights).eval(), directory)
 
 
