@@ -291,9 +291,9 @@ class _Progress:
         """Learn from a loss."""
         self._optimisers.step(loss, rate_factor(self._step, self._plan.steps))
         self._step += 1
-        for name, value in {"loss": loss.detach(), **figures}.items():
-            old = self._means.get(name, float(value))
-            self._means[name] = 0.95 * old + 0.05 * float(value)
+        for name, figure in {"loss": loss, **figures}.items():
+            value = float(figure.detach())
+            self._means[name] = 0.95 * self._means.get(name, value) + 0.05 * value
         is_last = self._step == self._plan.steps
         if self._step % REPORT_EVERY == 0 or is_last:
             taken = time.monotonic() - self._started
