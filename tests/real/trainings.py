@@ -129,6 +129,7 @@ class Workflow:
         self.log = self.results / "logs/train_vision_sft.log"
         values: dict[str, Any] = yaml.safe_load((ROOT / "tests/config/demo.yaml").read_text())
         values["results"] = str(self.results)  # for `processes` to find
+        values["stages"] = None  # they need the verifier of these results
         values["training"] |= {"base": str(model), "vision_sft": SETTINGS}
         (folder / "experiment.yaml").write_text(yaml.safe_dump(values))
         shutil.copytree(images, self.results / "data/pairs")
