@@ -25,6 +25,7 @@ from evpv_prm.diagrams.questions import DATASOURCES, make_problem
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import write_rows
 from evpv_prm.parsing import parse_audit, parse_candidate, parse_caption, parse_premises
+from evpv_prm.records import Candidate, Caption
 
 STUDENTS = [Verifier, Policy]
 TAUGHT = [
@@ -97,11 +98,17 @@ def test_replies_are_what_the_pipeline_reads() -> None:
         rng = Random(seed)
         problem = make_problem(rng, rng.choice(DATASOURCES), 0.5)
         [(_, reply)] = tasks.answer(rng, problem).turns
-        assert parse_candidate(reply).finalanswer == problem.answer  # type: ignore[union-attr]
+        candidate = parse_candidate(reply)
+        assert isinstance(candidate, Candidate)
+        assert candidate.finalanswer == problem.answer
         [(_, reply)] = tasks.caption(rng, problem).turns
-        assert parse_caption(reply).key_facts == problem.caption["key_facts"]  # type: ignore[union-attr]
+        caption = parse_caption(reply)
+        assert isinstance(caption, Caption)
+        assert caption.key_facts == problem.caption["key_facts"]
         [(_, reply)] = tasks.audit(rng, problem).turns
-        audit, reliability = parse_audit(reply)  # type: ignore[misc]
+        audited = parse_audit(reply)
+        assert isinstance(audited, tuple)
+        audit, reliability = audited
         wrong = [check for check in audit["checks"] if not check["holds"]]
         assert len(audit["errors_and_hallucinations"]) == len(wrong)
         assert reliability == max(0.0, 1 - 0.5 * len(wrong))

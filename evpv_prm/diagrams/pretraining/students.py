@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ SIDE = 4
 """Tokens along one side of a picture."""
 
 
-class Student:
+class Student(ABC):
     """A model to pretrain; ids are those of its compact vocabulary."""
 
     name: architectures.Name
@@ -89,13 +90,13 @@ class Student:
         """Return the prompt's text in the model's own chat format, up to the reply."""
         return prompt_text(self.name, prompt.messages)
 
+    @abstractmethod
     def places(self, ids: Sequence[int]) -> list[tuple[int, int, int]]:
         """Return the position of every token."""
-        raise NotImplementedError
 
+    @abstractmethod
     def look(self, pictures: Sequence[Picture]) -> torch.Tensor:
         """Return what the language model sees of pictures: (pictures, 16, width)."""
-        raise NotImplementedError
 
     def read(self, batch: Batch, seen: torch.Tensor | None) -> torch.Tensor:
         """Return the hidden states (B, N, width), given the pictures in the order of the ids."""
