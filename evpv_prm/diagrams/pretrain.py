@@ -46,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    arguments.work.mkdir(parents=True, exist_ok=True)
     stages = list(recipe.PLANS) if arguments.stages is None else arguments.stages
     recipe.check_names(stages)
+    arguments.work.mkdir(parents=True, exist_ok=True)
     for stage in stages:
         recipe.run(stage, arguments.work, arguments.seed, reporter(arguments.work))
     if arguments.weights:
