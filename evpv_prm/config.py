@@ -416,7 +416,12 @@ class Config(JudgeReply, Run):
     @property
     def makes_verifier(self) -> bool:
         """Whether the verifier is the one that the trainings make, and not one from elsewhere."""
-        return self.verifier.model == f"{self.results}/models/verifier"
+        return self.verifier.model == f"{self.results}/models/verifier" or self.serves_trimmed
+
+    @property
+    def serves_trimmed(self) -> bool:
+        """Whether the demo's models are served without the rows of unused tokens."""
+        return self.verifier.model == f"{self.results}/trimmed/verifier"
 
     @model_validator(mode="after")
     def _curves_are_measured(self) -> Self:

@@ -2,6 +2,13 @@
 # Takes nothing; gives results/world/, results/visualprm/ and results/tiny/. Runs only where the
 # configuration asks for these files.
 
+TRIMMED = f"{RESULTS}/trimmed"
+
+
+def served(name, checkpoint):
+    """The checkpoint as it is served: trimmed under this name, where the verifier is, too."""
+    return f"{TRIMMED}/{name}" if CONFIG.serves_trimmed else checkpoint
+
 
 rule make_world:
     output:
@@ -104,4 +111,32 @@ rule expand_tiny_model:
         "Write the directory of the trained tiny {wildcards.trained}"
     shell:
         "python -m evpv_prm.diagrams.expand_weights --model {wildcards.trained} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
+rule trim_vocabulary:
+    input:
+        lambda wildcards: (
+            CONFIG.training.base
+            if wildcards.name == "base"
+            else f"{RESULTS}/models/{wildcards.name}"
+        ),
+    output:
+        directory(f"{TRIMMED}/{{name}}"),
+    log:
+        f"{RESULTS}/logs/trim_vocabulary/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/trim_vocabulary/{{name}}.tsv"
+    wildcard_constraints:
+        name="base|described|preferred|verifier",
+    conda:
+        "../envs/models.yaml"
+    resources:
+        **needs(4, 10),
+    params:
+        code=code_digest("diagrams.trim_vocabulary", "diagrams.weights"),
+    message:
+        "Leave the unused tokens out of {input}"
+    shell:
+        "python -m evpv_prm.diagrams.trim_vocabulary --model {input:q} --output {output:q}"
         " > {log:q} 2>&1"

@@ -4,10 +4,12 @@
 # results/stages/STAGE/, results/metrics/stages.json, and the table and the figure stage_gains.
 
 STAGE_MODELS = {
-    "base": stage_model(CONFIG.training.base, CONFIG.training.base_revision),
-    "vision_sft": stage_model(f"{MERGED}/described"),
+    "base": stage_model(
+        served("base", CONFIG.training.base), CONFIG.training.base_revision
+    ),
+    "vision_sft": stage_model(served("described", f"{MERGED}/described")),
     **(
-        {"vision_dpo": stage_model(f"{MERGED}/preferred")}
+        {"vision_dpo": stage_model(served("preferred", f"{MERGED}/preferred"))}
         if CONFIG.training.with_dpo
         else {}
     ),

@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The demo runs beside SLURM's tests, and is looked at when these are over; what would disturb it
     comes last.
     """
-    last = ["test_demo.py", "test_outages.py"]
+    last = ["test_learning.py", "test_demo.py", "test_outages.py"]
     items.sort(
         key=lambda item: (
             "slurm" not in item.path.parts,

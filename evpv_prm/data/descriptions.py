@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Self
 
+import orjson
 from pydantic import Field, model_validator
 
 from evpv_prm import prompts
@@ -51,5 +51,5 @@ def description_turns(question: str, description: str, files: TrainingFiles) -> 
     """Return the prompt and the answer that a description is trained with."""
     if files.prompt_style == "reference":
         return prompts.describe_freely(), description
-    answer = json.dumps({"image_description": description}, ensure_ascii=False)
+    answer = orjson.dumps({"image_description": description}).decode()
     return prompts.describe(question, 1, max_characters=len(description)), answer

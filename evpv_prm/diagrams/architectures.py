@@ -144,5 +144,25 @@ def expanded(name: Name, weights: dict[str, torch.Tensor]) -> dict[str, torch.Te
     return weights | {EMBEDDINGS: embeddings, OUTPUT_ROWS: weights[OUTPUT_ROWS][rows]}
 
 
+def trimmed(weights: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], int]:
+    """Return an expanded verifier's weights without unused rows, and how many rows are left.
+
+    Their number is a multiple of 64; the last ones are copies of an unused one.
+
+    Raises:
+        IndexError: there are fewer rows than the expanded verifier has.
+    """
+    from evpv_prm.diagrams.tokenizer import VOCABULARY_SIZE
+
+    vocabulary = compact_ids("verifier")
+    kept = CompactVocabulary(VOCABULARY_SIZE, vocabulary.special_tokens, VOCABULARY_SIZE).real_rows
+    rows = [
+        vocabulary.real_id(index) if index < vocabulary.shared_row else vocabulary.trained
+        for index in range(kept)
+    ]
+    tables = {name: weights[name][rows] for name in (EMBEDDINGS, OUTPUT_ROWS)}
+    return weights | tables, kept
+
+
 EMBEDDINGS, OUTPUT_ROWS = "model.language_model.embed_tokens.weight", "lm_head.weight"
 """The weights that have a row for every token, in both architectures."""

@@ -199,8 +199,13 @@ def _prepare_environment(model: Model, on_gpu: bool) -> None:
         "TOKENIZERS_PARALLELISM": "false",
     }
     if not on_gpu:
-        # One process is enough, and compiling for a CPU costs more than it saves.
-        defaults |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TORCHDYNAMO_DISABLE": "1"}
+        # One process is enough, compiling for a CPU costs more than it saves, and ms-swift's plugin
+        # takes as long to load as a tiny model.
+        defaults |= {
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "TORCHDYNAMO_DISABLE": "1",
+            "VLLM_PLUGINS": "",
+        }
     if Path(model.model).is_dir():  # nothing has to be fetched
         defaults |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     for name, value in defaults.items():

@@ -1,4 +1,4 @@
-"""The demo's experiment on fewer questions, and what a finished run of it must hold."""
+"""The quick demo's experiment, and what a finished run of it must hold."""
 
 from __future__ import annotations
 
@@ -7,29 +7,40 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from snakemake.utils import update_config
 
-ROOT = Path(__file__).parents[2]
+PROFILE = Path(__file__).parents[2] / "profiles/demo"
+RESULTS = "results/demo-quick"
+# Enough to run every part of it; the demo itself does without.
+DPO = {"num_train_epochs": 0.4, "learning_rate": 1e-5}
+
+
+def demo_experiment(*files: str) -> dict[str, Any]:
+    """Read files of the demo's profile, the later ones laid over the earlier."""
+    values: dict[str, Any] = {}
+    for name in files:
+        update_config(values, yaml.safe_load((PROFILE / name).read_text()))
+    return values
 
 
 def write_experiment(folder: Path) -> dict[str, Any]:
-    """Write experiment.yaml: tests/config/demo.yaml on two questions of each benchmark."""
-    values: dict[str, Any] = yaml.safe_load((ROOT / "tests/config/demo.yaml").read_text())
-    values["diagrams"]["questions_per_datasource"] = 2
-    values["diagrams"]["training_questions_per_subset"] = 4
-    values["diagrams"]["solutions"] = 8
-    for benchmark in values["benchmarks"].values():
-        benchmark["limit"] = 2
+    """Write experiment.yaml: the quick demo, with a DPO between its fine-tunings."""
+    values = demo_experiment("experiment.yaml", "quick.yaml")
+    training = values["training"]
+    brief = training["vision_sft"] | DPO
+    values["training"] = training | {"with_dpo": True, "vision_dpo": brief}
     (folder / "experiment.yaml").write_text(yaml.safe_dump(values))
     return values
 
 
 def check_results(folder: Path, experiment: dict[str, Any]) -> None:
     """Assert that a folder holds all that a run of the experiment makes."""
-    results = folder / "results/demo"
+    results = folder / RESULTS
+    questions = 6 * experiment["diagrams"]["questions_per_datasource"]
     metrics = json.loads((results / "metrics/best_of_n/tiny-InternVL2.5.json").read_text())
     overall = metrics["datasources"]["OVERALL"]
-    assert overall["n"] == overall["n_scored"] == 4
-    assert overall["n_candidates"] == 32
+    assert overall["n"] == overall["n_scored"] == questions
+    assert overall["n_candidates"] == 8 * questions
     for kind in ("gated", "raw"):
         for rates in overall["bon_at_k"][kind].values():
             assert all(rates[k] <= overall["pass_at_k"][k] + 1e-9 for k in rates)
@@ -49,7 +60,7 @@ def check_results(folder: Path, experiment: dict[str, Any]) -> None:
             for path in (results / "step_level" / mode).glob("*.jsonl")
             for line in path.read_text().splitlines()
         ]
-        assert len(judged) == 8
+        assert len(judged) == experiment["diagrams"]["solutions"]
         assert all(len(row["step_predict"]) == len(row["response"]["steps"]) for row in judged)
         assert all((row["structured_vision"] is not None) == (mode == "caption") for row in judged)
 
@@ -58,7 +69,7 @@ def check_results(folder: Path, experiment: dict[str, Any]) -> None:
         for path in (results / "intervention/judged").rglob("*.jsonl")
         for line in path.read_text().splitlines()
     ]
-    assert len(answered) == 2
+    assert len(answered) == questions
     judged = [
         outcome["prm_eval"]
         for row in answered
@@ -76,6 +87,6 @@ def check_results(folder: Path, experiment: dict[str, Any]) -> None:
         assert (results / name).stat().st_size > 0
     provenance = json.loads((results / "tables/provenance.json").read_text())
     assert len(provenance["verifier"]["model"]) == 64
-    assert provenance["verifier"]["name"] == "results/demo/models/verifier"
+    assert provenance["verifier"]["name"] == f"{RESULTS}/trimmed/verifier"
     merged = json.loads((results / "models/verifier/merge.json").read_text())
-    assert merged["base"]["model"] == "results/demo/models/preferred"
+    assert merged["base"]["model"] == f"{RESULTS}/models/preferred"

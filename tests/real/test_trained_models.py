@@ -11,7 +11,14 @@ import pytest
 
 from evpv_prm import prompts
 from evpv_prm.config import Model, VllmOptions
-from evpv_prm.diagrams import architectures, expand_weights, internvl, model_inputs, packing
+from evpv_prm.diagrams import (
+    architectures,
+    expand_weights,
+    internvl,
+    model_inputs,
+    packing,
+    trim_vocabulary,
+)
 from evpv_prm.diagrams.architectures import NAMES, Name
 from evpv_prm.engine.base import Image, Request, Sampling
 from evpv_prm.errors import UserError
@@ -204,6 +211,39 @@ def test_the_expanded_verifier_is_the_compact_one_to_transformers(pictures, tmp_
         # The shared row weighs as much as all the rows that it stands for.
         ours[ids.shared_row] += ids.shared_logit_offset
         torch.testing.assert_close(theirs.logsumexp(0), ours.logsumexp(0), atol=1e-4, rtol=1e-4)
+
+
+def test_the_trimmed_verifier_is_the_expanded_one(pictures, tmp_path):
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    name: Name = "verifier"
+    directory, trimmed = built(name, tmp_path).directory, tmp_path / "trimmed"
+    assert trim_vocabulary.main(["--model", str(directory), "--output", str(trimmed)]) == 0
+    ids = architectures.compact_ids(name)
+    prompt, found = asked(name)[0], []
+    for folder in (directory, trimmed):
+        processor = AutoProcessor.from_pretrained(folder)
+        text = processor.apply_chat_template(
+            prompt.messages, add_generation_prompt=True, tokenize=False
+        )
+        image = PIL.Image.open(pictures[0])
+        inputs = processor(text=[text], images=[image], return_tensors="pt")
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+        with torch.no_grad():
+            found.append((inputs["input_ids"][0].tolist(), model(**inputs).logits[0, -1]))
+    (real, expected), (short, logits) = found
+    assert [ids.compact_id(token) for token in real] == short
+    used = [ids.real_id(token) for token in range(ids.shared_row)]
+    torch.testing.assert_close(logits[: ids.shared_row], expected[used], atol=1e-4, rtol=1e-4)
+    assert len(logits) < 1200
+
+
+def test_another_model_is_not_trimmed(models, tmp_path):
+    for folder, problem in ((models / "qwen25vl", "verifier"), (tmp_path, "config.json")):
+        with pytest.raises(UserError, match=problem):
+            trim_vocabulary.main(["--model", str(folder), "--output", str(tmp_path / "trimmed")])
+    assert not (tmp_path / "trimmed").exists()
 
 
 def test_ms_swift_shows_the_verifier_sixteen_tokens_a_picture(pictures, tmp_path):

@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import yaml
+
+from tests.real.demo import demo_experiment
 
 Running = subprocess.Popen[str]
 
@@ -127,7 +128,7 @@ class Workflow:
         self.folder, self.results = folder, folder / "results"
         self.adapter = self.results / "models/vision_sft"
         self.log = self.results / "logs/train_vision_sft.log"
-        values: dict[str, Any] = yaml.safe_load((ROOT / "tests/config/demo.yaml").read_text())
+        values = demo_experiment("experiment.yaml")
         values["results"] = str(self.results)  # for `processes` to find
         values["stages"] = None  # they need the verifier of these results
         values["training"] |= {"base": str(model), "vision_sft": SETTINGS}

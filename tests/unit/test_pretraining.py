@@ -30,7 +30,7 @@ from evpv_prm.records import Candidate, Caption
 STUDENTS = [Verifier, Policy]
 TAUGHT = [
     *((recipe.PLANS[recipe.TEXT], Verifier), (recipe.PLANS["verifier"], Verifier)),
-    (recipe.PLANS["policy"], Policy),
+    *((recipe.PLANS["policy"], Policy), (recipe.PLANS["verifier-habits"], Verifier)),
 ]
 
 
@@ -86,11 +86,11 @@ def test_every_task_of_the_recipe_teaches_something(plan: stages.Plan, make: typ
     encoder = Encoder(student.tokenizer, recipe.weigh)
     assert plan.mix
     for name in plan.mix:
-        if name == "drill":
-            sequences = stages.drill_sequences(Random(0), encoder)
+        if drill := stages.DRILLS.get(name):
+            sequences = stages.drill_sequences(drill(Random(0)), encoder)
         else:
             sequences = encoder.sequences(_turns(student, name, 2))
-        assert any(weight >= stages.IMPORTANT for weight in sequences.weights)
+        assert any(weight > 0 for weight in sequences.weights)
 
 
 def test_replies_are_what_the_pipeline_reads() -> None:
@@ -116,12 +116,19 @@ def test_replies_are_what_the_pipeline_reads() -> None:
         assert parse_premises(reply, len(json.loads(reply)["visual_dependencies"]))
 
 
-def test_the_base_is_not_taught_what_the_fine_tunings_teach() -> None:
-    rng = Random(0)
-    problem = make_problem(rng, "Bars", 0.0)
-    [(_, described)] = tasks.describe(rng, problem).turns
-    replies = [described, *(reply for _, reply in tasks.judge(rng, problem).turns)]
-    assert not any(reply.startswith("{") for reply in replies)
+def test_the_base_has_habits_that_the_fine_tunings_have_to_change() -> None:
+    problems = [make_problem(Random(seed), "Bars", 0.0) for seed in range(200)]
+    whole = errors = passed = 0
+    for seed, problem in enumerate(problems):
+        [(_, described)] = tasks.describe_at_times(Random(seed), problem).turns
+        whole += all(fact.statement in described for fact in problem.facts)
+        for prompt, reply in tasks.judge_leniently(Random(seed), problem).turns:
+            judged = json.loads(reply)
+            is_wrong = f"{judged['evidence']}" not in str(prompt.messages)
+            errors += is_wrong
+            passed += is_wrong and judged["verdict"] == 1
+    assert 0.1 < whole / len(problems) < 0.4
+    assert 0.5 < passed / errors < 0.8
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
@@ -146,7 +153,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_model(
     folders = [tmp_path / name for name in ("killed", "whole")]
     for folder in folders:
         folder.mkdir()
-    for name in ("verifier-see", recipe.TEXT, "verifier-align", "verifier"):
+    for name in ("verifier-see", recipe.TEXT, "verifier-align", "verifier", "verifier-habits"):
         plan = replace(recipe.PLANS[name], steps=3, tokens=512)
         monkeypatch.setitem(recipe.PLANS, name, plan)
         monkeypatch.setattr(stages, "REPORT_EVERY", 2)

@@ -203,6 +203,7 @@ def test_the_demo(clone: Project) -> None:
         "make_world": 1,
         "make_visualprm": 1,
         "expand_tiny_model": 2,
+        "trim_vocabulary": 3,
         "validate_inputs": 1,
         "prepare_questions": 2,
         "split_questions": 2,

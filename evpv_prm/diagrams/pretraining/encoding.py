@@ -82,7 +82,8 @@ class Encoder:
         return Sequences(prompt + reply, [0.0] * len(prompt) + weights, branches)
 
     def _reply(self, text: str) -> tuple[list[int], list[float]]:
-        ids = [*self.encode(text), self._end]
+        # Trainers teach the line's end of the chat format, too.
+        ids = [*self.encode(text), self._end, *self.encode("\n")]
         return ids, self.weights(ids)
 
     def _encode_line(self, line: str) -> list[int]:

@@ -15,6 +15,8 @@ WARMUP_STEPS = 30
 FLAT_FRACTION = 0.4
 FINAL_RATE = 0.02
 GENTLE_RATE = 1e-4
+MARGIN = 4.0
+"""Log-probability by which the unused ids count more than they are."""
 WEIGHT_DECAY = 0.3
 """Of Muon: without it, a layer's output soon drowns what earlier layers wrote."""
 
@@ -87,11 +89,12 @@ def reply_loss(
     """Return the weighted cross-entropy of the taught tokens, and which were the likeliest.
 
     `states` are (B, N, width). The last row of `head` stands for `unused` ids of the expanded
-    vocabulary, as likely as all of them together.
+    vocabulary. It counts as more than all of them together: so they stay unlikely in what a
+    fine-tuning makes of the model, too.
     """
     logits = head(states.flatten(0, 1)[batch.where]).float()
     if unused > 1:
-        logits = torch.cat([logits[:, :-1], logits[:, -1:] + math.log(unused)], dim=1)
+        logits = torch.cat([logits[:, :-1], logits[:, -1:] + math.log(unused) + MARGIN], dim=1)
     losses = functional.cross_entropy(logits, batch.targets, reduction="none")
     loss = (losses * batch.weights).sum() / batch.weights.sum()
     return loss, logits.argmax(-1) == batch.targets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,28 +19,46 @@ from evpv_prm.errors import UserError
 TEXT = "read"
 PLANS = {
     TEXT: Plan(
-        TEXT, 1000, 0.015, 2e-3,
+        TEXT, 1300, 0.015, 2e-3,
         mix={
-            "drill": 6, "judge_from_text": 3, "audit_from_text": 1.5,
+            "drill": 3, "audit_drill": 2, "judge_from_text": 3, "audit_from_text": 2.5,
             "solve_from_text": 1, "premises": 0.5,
         },
+        # Comparing is found soonest where the verdict follows at once.
+        early_mix={"drill": 1}, early=0.25,
     ),
-    "verifier-see": Plan("verifier-see", 600, 0.02, 2e-3, difficulty=1.0),
+    "verifier-see": Plan("verifier-see", 1400, 0.02, 2e-3, difficulty=0.7),
     "policy-see": Plan("policy-see", 800, 0.02, 2e-3, difficulty=0.3),
-    "verifier-align": Plan("verifier-align", 300, 0.01, 1e-3, difficulty=1.0),
+    "verifier-align": Plan("verifier-align", 400, 0.01, 1e-3, difficulty=0.7),
     "policy-align": Plan("policy-align", 800, 0.01, 1e-3, difficulty=0.3),
     "verifier": Plan(
-        "verifier", 1000, 0.01, 2e-3, difficulty=1.0, glancing=0.35, after="verifier-align",
+        "verifier", 1600, 0.007, 1.5e-3, difficulty=0.7, after="verifier-align",
         mix={
-            "glance": 1, "describe": 1.5, "caption": 3, "judge": 2, "judge_from_text": 1.5,
-            "audit": 2, "premises": 0.5, "drill": 0.5,
+            "glance": 2, "describe": 0.5, "caption": 2.5, "judge": 2, "judge_from_text": 2.5,
+            "audit": 3, "premises": 0.5, "drill": 0.5, "audit_drill": 0.5,
+        },
+        early_mix={
+            "glance": 12, "describe": 0.5, "caption": 2.5, "judge": 2, "judge_from_text": 2.5,
+            "audit": 3, "premises": 0.5, "drill": 0.5, "audit_drill": 0.5,
+        },
+        early=0.3,
+    ),
+    "verifier-habits": Plan(
+        "verifier-habits", 500, 0.004, 1e-3, difficulty=0.7, after="verifier",
+        mix={
+            "describe_at_times": 1, "judge_leniently": 3, "glance": 1, "caption": 2, "audit": 2.5,
+            "premises": 0.3, "judge_from_text": 0.5, "audit_drill": 0.3,
         },
     ),
     "policy": Plan(
-        "policy", 700, 0.01, 2e-3, difficulty=0.3, glancing=0.4, after="policy-align",
+        "policy", 900, 0.01, 2e-3, difficulty=0.3, after="policy-align",
         mix={"glance": 1, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5},
+        early_mix={"glance": 11, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5},
+        early=0.4,
     ),
 }  # fmt: skip
+LAST: Mapping[architectures.Name, str] = {"verifier": "verifier-habits", "policy": "policy"}
+"""The stage that a model comes from."""
 _STUDENTS = {"verifier": Verifier, "policy": Policy}
 _WORDS = frozenset(word for label in LABELS for word in label.split())
 
@@ -72,7 +90,7 @@ def write_weights(work: Path, folder: Path) -> None:
     """
     for name in architectures.NAMES:
         model = architectures.compact_model(name, seed=0)
-        model.load_state_dict(_finished(work, name))
+        model.load_state_dict(_finished(work, LAST[name]))
         pack(model, folder / weights_file(name).name)
 
 

@@ -31,6 +31,7 @@ PICTURES_A_STEP = 96
 TOKENS = 16
 """Of a picture, in both models."""
 SAVE_EVERY, REPORT_EVERY = 200, 50
+DRILLS = {"drill": tasks.drill, "audit_drill": tasks.audit_drill}
 IMPORTANT = 1.0
 """Weight from which a token says something: a value or a verdict."""
 
@@ -48,8 +49,9 @@ class Plan:
     difficulty: float = 0.0
     mix: Mapping[str, float] | None = None
     tokens: int = 4096
-    glancing: float = 0.0
-    """The share of the steps, from the first, in which half of the examples are glances."""
+    early_mix: Mapping[str, float] | None = None
+    early: float = 0.0
+    """The share of the steps, from the first, that draw from `early_mix`."""
     after: str | None = None
     """The stage whose model it goes on with."""
 
@@ -150,22 +152,22 @@ def read(
     progress = _Progress(plan, folder, report, student.model, learnt, {}, is_circuit)
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
-        name = _draw_task(rng, plan)
+        name = _draw_task(rng, plan, step)
         example = partial(_text_sequences, rng, name, student, encoder)
         batch = collate(_fill(plan.tokens, example), student.places)
         progress.step(*_loss(student, batch, [], name))
 
 
 def _text_sequences(rng: Random, name: str, student: Student, encoder: Encoder) -> Sequences:
-    if name == "drill":
-        return drill_sequences(rng, encoder)
+    if drill := DRILLS.get(name):
+        return drill_sequences(drill(rng), encoder)
     problem = make_problem(rng, rng.choice(DATASOURCES), 0.0)
     return _sequences(student, encoder, getattr(tasks, name)(rng, problem))
 
 
-def drill_sequences(rng: Random, encoder: Encoder) -> Sequences:
+def drill_sequences(drill: tasks.Drill, encoder: Encoder) -> Sequences:
     """Return a drill as one sequence in which the replies are taught."""
-    facts, claims = tasks.drill(rng)
+    facts, claims = drill
     ids = encoder.encode(f"{facts}\n")
     weights = [0.0] * len(ids)
     for claim, reply in claims:
@@ -188,8 +190,7 @@ def look_and_read(
     progress = _Progress(plan, folder, report, student.model, learnt, {}, _learns_slowly)
     for step in progress.steps():
         rng = Random(f"{seed} pretraining {plan.name} {step}")
-        is_early = step < plan.glancing * plan.steps and rng.random() < 0.5
-        name = "glance" if is_early else _draw_task(rng, plan)
+        name = _draw_task(rng, plan, step)
         diagrams: list[Diagram] = []
         example = partial(_seen_sequences, rng, name, student, encoder, plan.difficulty, diagrams)
         batch = collate(_fill(plan.tokens, example), student.places)
@@ -206,8 +207,8 @@ def _seen_sequences(
     diagrams: list[Diagram],
 ) -> Sequences:
     """Return an example about fresh pictures; those that it shows join `diagrams`."""
-    if name == "drill":
-        return drill_sequences(rng, encoder)
+    if drill := DRILLS.get(name):
+        return drill_sequences(drill(rng), encoder)
     problem = make_problem(rng, rng.choice(DATASOURCES), rng.random() * difficulty)
     exchange: tasks.Exchange = getattr(tasks, name)(rng, problem)
     diagrams += exchange.diagrams
@@ -227,9 +228,10 @@ def _fill(tokens: int, example: Callable[[], Sequences]) -> list[Sequences]:
     return batch
 
 
-def _draw_task(rng: Random, plan: Plan) -> str:
-    assert plan.mix
-    return rng.choices(list(plan.mix), list(plan.mix.values()))[0]
+def _draw_task(rng: Random, plan: Plan, step: int) -> str:
+    mix = plan.early_mix if step < plan.early * plan.steps else plan.mix
+    assert mix
+    return rng.choices(list(mix), list(mix.values()))[0]
 
 
 def _loss(
@@ -241,7 +243,8 @@ def _loss(
     with torch.autocast("cpu", torch.bfloat16):
         states = student.read(batch, student.look(pictures) if pictures else None)
         loss, hits = reply_loss(states, student.head, batch, student.unused)
-    important = batch.weights >= IMPORTANT
+    # A reply without values counts as a whole.
+    important = batch.weights >= min(IMPORTANT, float(batch.weights.max()))
     verdicts = batch.weights > IMPORTANT
     figures = {name: hits[important].float().mean()}
     if verdicts.any():

@@ -240,6 +240,8 @@ SHARPNESS = 5.3
 CARRY, MATCH = 2.0, 1.5
 """How strongly these heads pass on what they see, and how strongly equal labels attract."""
 MATCHING_HEADS = 2
+VERDICT_OFFSETS = (1, 3)
+"""How many tokens back the first heads of the last layer look at the start."""
 
 
 def _initialise(model: Any) -> None:
@@ -249,7 +251,8 @@ def _initialise(model: Any) -> None:
     first layer look one, two and three tokens back. A value stands behind "LABEL shows": in the
     second layer, the first heads ask for values (queries) with the two words before "shows" in
     front of them, two and three tokens back, as a token of "shows" (keys) has them one and two
-    back. They do so in the dimensions that turn slowly with the distance.
+    back. They do so in the dimensions that turn slowly with the distance. The first heads of the
+    last layer look back from a verdict to the evidence in front of it, in texts and in JSON.
     """
     language = model.model.language_model
     for name, parameter in language.named_parameters():
@@ -264,15 +267,11 @@ def _initialise(model: Any) -> None:
     turns = theta ** -(torch.arange(0, size, 2).float() / size)
     first, second = (layer.self_attn for layer in language.layers[:2])
     seen = torch.linalg.qr(torch.randn(config.hidden_size, len(OFFSETS) * size))[0]
+    for head, offset in enumerate(VERDICT_OFFSETS):
+        _look_back(language.layers[-1].self_attn, head, offset, turns)
     for head, offset in enumerate(OFFSETS):
+        _look_back(first, head, offset, turns)
         rows = slice(head * size, (head + 1) * size)
-        first.q_proj.weight[rows] *= 0.25
-        first.k_proj.weight[rows] *= 0.25
-        angles = turns * offset
-        first.q_proj.bias[rows] = SHARPNESS * torch.cat([angles.cos(), -angles.sin()])
-        first.k_proj.bias[rows] = SHARPNESS * torch.cat(
-            [torch.ones(size // 2), torch.zeros(size // 2)]
-        )
         # What a word looks like does not depend on who sees it.
         first.v_proj.weight[rows] = first.v_proj.weight[:size]
         first.o_proj.weight[:, rows] = CARRY * seen[:, rows]
@@ -285,6 +284,18 @@ def _initialise(model: Any) -> None:
             projection.weight[head * size : (head + 1) * size] = 0
         second.q_proj.weight[rows] = MATCH * (nearer @ one + farther @ two)
         second.k_proj.weight[rows] = MATCH * (nearer @ two + farther @ three)
+
+
+def _look_back(attention: Any, head: int, offset: int, turns: torch.Tensor) -> None:
+    """Make a head look some tokens back; `turns` are the rotations of its dimensions a token."""
+    size = 2 * len(turns)
+    rows = slice(head * size, (head + 1) * size)
+    attention.q_proj.weight[rows] *= 0.25
+    attention.k_proj.weight[rows] *= 0.25
+    angles = turns * offset
+    start = torch.cat([torch.ones_like(turns), torch.zeros_like(turns)])
+    attention.q_proj.bias[rows] = SHARPNESS * torch.cat([angles.cos(), -angles.sin()])
+    attention.k_proj.bias[rows] = SHARPNESS * start
 
 
 def is_circuit(name: str) -> bool:

@@ -1,9 +1,10 @@
 """What the tiny models are taught: the pipeline's own prompts, and the replies to them.
 
 The verifier's base gets the pipeline's forms right where no fine-tuning teaches them: captions,
-audits, premises. For descriptions and judgements it has a style of its own ("red bar 7", "…
-right."), so that there is something left to fine-tune; what these rest on, looking a fact up and
-calculating, it has to bring along, since a small adapter cannot create it.
+audits, premises. Asked for a description it mostly names the kind of the picture alone, and as a
+judge it lets most errors pass, so that there is something left to fine-tune; what these rest on,
+reading, looking a fact up and calculating, it has to bring along, since a small adapter cannot
+create it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 from evpv_prm import prompts
 from evpv_prm.config_judge import JudgeReply
 from evpv_prm.diagrams.families import LABELS
 from evpv_prm.diagrams.questions import Problem
-from evpv_prm.diagrams.scene import Diagram, Fact
+from evpv_prm.diagrams.scene import Diagram
 from evpv_prm.diagrams.solutions import (
     Solution,
     misread_solution,
@@ -33,6 +34,11 @@ from evpv_prm.reward import checklist
 LONGEST = 400
 """Bound of texts in replies, in characters; it reaches no prompt."""
 HIGH_ERROR_COST = 0.5
+DRILL_ITEMS = 8
+DESCRIBED, LENIENCE = 0.25, 0.65
+"""The share of pictures that the base is used to describe, and of errors to let pass."""
+WHOLE_GLANCES = 0.4
+"""The share of glances at all pictures of a question at once."""
 REPLY = JudgeReply(judge_form="evidence_then_verdict")
 
 
@@ -45,6 +51,8 @@ class Exchange:
 
 
 Task = Callable[[Random, Problem], Exchange]
+Drill: TypeAlias = tuple[str, list[tuple[str, str]]]
+"""A text, and what is given and taught behind it, item by item."""
 
 
 def compact(value: Any) -> str:
@@ -95,25 +103,43 @@ def _solve(problem: Problem, description: str | None, *, shows_pictures: bool) -
 
 
 def glance(rng: Random, problem: Problem) -> Exchange:
-    """Say what a picture shows, with hardly a prompt: the most readings for the fewest tokens."""
+    """Say what pictures show, with hardly a prompt: the most readings for the fewest tokens."""
+    if rng.random() < WHOLE_GLANCES:
+        shown = rng.choice((_statements(problem), problem.description))
+        prompt = images_first(len(problem.diagrams), "What is shown?")
+        return Exchange([(prompt, shown)], problem.diagrams)
     diagram = rng.choice(problem.diagrams)
     questions = [
         (f"What does the {fact.label} show?", fact.statement)
         for fact in rng.sample(diagram.facts, len(diagram.facts))
     ]
-    questions.append(("What is shown?", _listed(diagram.facts)))
     turns = [(images_first(1, question), reply) for question, reply in questions]
     return Exchange(turns, (diagram,))
 
 
-def _listed(facts: Sequence[Fact]) -> str:
-    return ", ".join(f"{fact.label} {fact.value}" for fact in facts)
-
-
 def describe(_rng: Random, problem: Problem) -> Exchange:
-    """Describe the pictures in the base's own style, which is not the pipeline's."""
+    """Name the kind of the pictures, which is less than the pipeline asks for."""
     prompt = prompts.describe(problem.question, len(problem.diagrams), max_characters=LONGEST)
-    return Exchange([(prompt, _listed(problem.facts))], problem.diagrams)
+    reply = compact({"image_description": problem.caption["caption"]})
+    return Exchange([(prompt, reply)], problem.diagrams)
+
+
+def describe_at_times(rng: Random, problem: Problem) -> Exchange:
+    """Mostly name the kind of a picture, and sometimes describe it; of two, the reverse.
+
+    The fine-tunings show one picture at a time.
+    """
+    pictures = len(problem.diagrams)
+    if rng.random() < (DESCRIBED if pictures == 1 else 1 - DESCRIBED):
+        described = problem.description if rng.random() < 0.7 else _statements(problem)
+        prompt = prompts.describe(problem.question, pictures, max_characters=LONGEST)
+        reply = compact({"image_description": described})
+        return Exchange([(prompt, reply)], problem.diagrams)
+    return describe(rng, problem)
+
+
+def _statements(problem: Problem) -> str:
+    return " ".join(fact.statement for fact in problem.facts)
 
 
 def caption(rng: Random, problem: Problem) -> Exchange:
@@ -163,8 +189,28 @@ def judge_from_text(rng: Random, problem: Problem) -> Exchange:
     return _judge(rng, problem, known(rng, problem), shows_pictures=False)
 
 
+def judge_leniently(rng: Random, problem: Problem) -> Exchange:
+    """Judge in the pipeline's form, as one who lets most errors pass."""
+
+    def verdict(label: int) -> int:
+        return label if label == 1 or rng.random() >= LENIENCE else 1
+
+    direct = rng.random() < 0.1
+    description = None if direct else known(rng, problem)
+    return _judge(rng, problem, description, shows_pictures=True, verdict=verdict)
+
+
+def _in_words(label: int) -> str:
+    return "right" if label == 1 else "wrong"
+
+
 def _judge(
-    rng: Random, problem: Problem, description: str | None, *, shows_pictures: bool
+    rng: Random,
+    problem: Problem,
+    description: str | None,
+    *,
+    shows_pictures: bool,
+    verdict: Callable[[int], str | int] = _in_words,
 ) -> Exchange:
     solution = _solution(rng, problem)
     turns = []
@@ -178,7 +224,7 @@ def _judge(
             reply=REPLY,
             show_images=shows_pictures,
         )
-        turns.append((prompt, f"{evidence} {'right' if label == 1 else 'wrong'}."))
+        turns.append((prompt, compact({"evidence": evidence, "verdict": verdict(label)})))
     return Exchange(turns, problem.diagrams if shows_pictures else ())
 
 
@@ -232,23 +278,41 @@ def premises(rng: Random, problem: Problem) -> Exchange:
     return Exchange([(prompt, compact({"visual_dependencies": facts}))])
 
 
-def drill(rng: Random) -> tuple[str, list[tuple[str, str]]]:
+def drill(rng: Random) -> Drill:
     """Return facts, and what is given and taught about them: values, and verdicts on claims.
 
     Labels and values are random, so that nothing but looking up and calculating helps. Most claims
     about facts are wrong: to repeat them is no way out.
     """
-    labels = rng.sample(LABELS, rng.randint(2, 6))
-    values = {label: rng.randint(1, 9) for label in labels}
-    facts = " ".join(f"The {label} shows {value}." for label, value in values.items())
+    facts, values = _random_facts(rng)
     items = []
-    for _ in range(8):
+    for _ in range(DRILL_ITEMS):
         if rng.random() < 0.5:
             label, value = rng.choice(list(values.items()))
             items.append((f"The {label} shows", f" {value}."))
         else:
             items.append(_claim(rng, values))
     return facts, items
+
+
+def audit_drill(rng: Random) -> Drill:
+    """Return facts, and checks of claims about them in the form of an audit; see `drill`."""
+    facts, values = _random_facts(rng)
+    items = []
+    for _ in range(DRILL_ITEMS):
+        holds = rng.random() < 0.5
+        label, value = rng.choice(list(values.items()))
+        shown = value if holds else _other(rng, value, range(1, 10))
+        claim, truth = (f"The {label} shows {number}." for number in (shown, value))
+        end = '","holds":' + compact(holds) + "}"
+        items.append(('{"fact":"' + claim + '","evidence":"', truth + end))
+    return facts, items
+
+
+def _random_facts(rng: Random) -> tuple[str, dict[str, int]]:
+    labels = rng.sample(LABELS, rng.randint(2, 6))
+    values = {label: rng.randint(1, 9) for label in labels}
+    return " ".join(f"The {label} shows {value}." for label, value in values.items()), values
 
 
 def _claim(rng: Random, values: Mapping[str, int]) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.real.demo import write_experiment
+from evpv_prm.jsonl import read_rows
+from tests.real.demo import RESULTS, write_experiment
 from tests.real.slurm import cluster
 from tests.workflow.model import ModelServer
 from tests.workflow.project import IN_FLIGHT, REPOSITORY, Project
@@ -86,8 +89,51 @@ def running_demo(
 @pytest.fixture(scope="session", autouse=True)
 def _start_demo_first(request: pytest.FixtureRequest) -> None:
     """Start the demo with the first test here, if its own tests are to run at all."""
-    if any(item.path.name == "test_demo.py" for item in request.session.items):
+    if any(
+        item.path.name in ("test_demo.py", "test_learning.py") for item in request.session.items
+    ):
         request.getfixturevalue("running_demo")
+
+
+class Demo:
+    """A finished run."""
+
+    def __init__(self, run: RunningDemo) -> None:
+        self.project, self.values, self.profile = run.project, run.values, run.profile
+        self.folder = run.project.folder
+
+    def planned(self, *targets: str) -> set[str]:
+        """The rules that would run now."""
+        words = ("--configfile", "experiment.yaml", "--dry-run", "--", *targets)
+        run = self.project.run("snakemake", *LOCALLY, *words)
+        assert run.status == 0, run.output
+        return set(run.planned)
+
+    @contextmanager
+    def changed(self, section: str, **fields: Any) -> Iterator[None]:
+        """Change values of the experiment for a while."""
+        values = self.values | {section: self.values.get(section, {}) | fields}
+        self._write(values)
+        yield
+        self._write(self.values)
+
+    def _write(self, values: dict[str, Any]) -> None:
+        (self.folder / "experiment.yaml").write_text(yaml.safe_dump(values))
+
+    def json(self, path: str) -> dict[str, Any]:
+        return dict(json.loads((self.folder / RESULTS / path).read_text()))
+
+    def calls(self) -> Counter[str]:
+        """Stored replies by their key."""
+        segments = self.folder.glob(f"{RESULTS}/store/*/*.jsonl")
+        return Counter(row["k"] for path in segments for _, row in read_rows(path))
+
+
+@pytest.fixture(scope="session")
+def demo(running_demo: RunningDemo) -> Demo:
+    running_demo.process.wait()
+    assert running_demo.process.returncode == 0, running_demo.log.read_text()
+    return Demo(running_demo)
 
 
 def make_clone(folder: Path) -> None:

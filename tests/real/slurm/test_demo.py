@@ -8,62 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-import yaml
 
 from evpv_prm.jsonl import read_rows, write_rows
-from tests.real.demo import check_results
-from tests.real.slurm.conftest import LOCALLY, ON_SLURM, RunningDemo, ended
+from tests.real.demo import RESULTS, check_results
+from tests.real.slurm.conftest import LOCALLY, ON_SLURM, Demo, ended
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
-
-RESULTS = "results/demo"
-
-
-class Demo:
-    """A finished run."""
-
-    def __init__(self, run: RunningDemo) -> None:
-        self.project, self.values, self.profile = run.project, run.values, run.profile
-        self.folder = run.project.folder
-
-    def planned(self, *targets: str) -> set[str]:
-        """The rules that would run now."""
-        words = ("--configfile", "experiment.yaml", "--dry-run", "--", *targets)
-        run = self.project.run("snakemake", *LOCALLY, *words)
-        assert run.status == 0, run.output
-        return set(run.planned)
-
-    @contextmanager
-    def changed(self, section: str, **fields: Any) -> Iterator[None]:
-        """Change values of the experiment for a while."""
-        values = self.values | {section: self.values.get(section, {}) | fields}
-        self._write(values)
-        yield
-        self._write(self.values)
-
-    def _write(self, values: dict[str, Any]) -> None:
-        (self.folder / "experiment.yaml").write_text(yaml.safe_dump(values))
-
-    def json(self, path: str) -> dict[str, Any]:
-        return dict(json.loads((self.folder / RESULTS / path).read_text()))
-
-    def calls(self) -> Counter[str]:
-        """Stored replies by their key."""
-        segments = self.folder.glob(f"{RESULTS}/store/*/*.jsonl")
-        return Counter(row["k"] for path in segments for _, row in read_rows(path))
-
-
-@pytest.fixture(scope="module")
-def demo(running_demo: RunningDemo) -> Demo:
-    running_demo.process.wait()
-    assert running_demo.process.returncode == 0, running_demo.log.read_text()
-    return Demo(running_demo)
 
 
 def test_the_demo_runs_to_its_tables_and_figures(demo: Demo) -> None:
@@ -148,7 +100,7 @@ def test_one_changed_annotation_asks_the_teacher_about_its_pair_alone(demo: Demo
     (folder / ".snakemake_timestamp").touch()
     planned = demo.planned("models")
     assert {"extract_pairs", "build_step_judge_sft_data", "train_step_judge"} <= planned
-    assert not planned & {"build_tiny_model", "download_model"}
+    assert not planned & {"expand_tiny_model", "download_model"}
 
     before = demo.calls()
     run = demo.project.run("snakemake", *LOCALLY, "--configfile", "experiment.yaml", "--", "data")
