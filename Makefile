@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup env-gpu env-analysis demo demo-quick pretrain real-questions test lint docs config lock clean
+.PHONY: help setup env-gpu env-analysis demo demo-quick pretrain real-questions test test-sabotage lint docs config lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ real-questions: setup ## run the same rules on real questions and images (DATA=F
 
 test: setup ## run all tests, those with real models among them
 	@$(IN_VENV) pytest --numprocesses 2 --dist loadgroup
+
+test-sabotage: setup ## break the pipeline in three ways, to see that the tests would notice
+	@$(IN_VENV) pytest -m sabotage
 
 lint: setup ## check the style, the types and the rules
 	@$(IN_VENV) ruff check

@@ -70,6 +70,7 @@ def test_the_figures_are_those_of_models_that_have_learned(demo: Demo) -> None:
     assert not out_of_bounds(found), found
 
 
+@pytest.mark.sabotage
 @pytest.mark.parametrize("name", SABOTAGES)
 def test_a_sabotage_is_seen(demo: Demo, name: str, tmp_path: Path) -> None:
     sabotage = SABOTAGES[name]
