@@ -53,7 +53,7 @@ def test_the_files_hold_what_the_cards_say(demo: Demo) -> None:
         card = (folder / "card.md").read_text()
         for split in ("train", "validation"):
             count = sum(1 for _ in read_rows(folder / f"{split}.jsonl"))
-            assert f"\n{count} rows" in card
+            assert f"\n{count:,} rows" in card
         assert "length in tokens" in card
     leakage = demo.json("data/leakage.json")
     assert leakage["benchmarks"].keys() == demo.values["benchmarks"].keys()
