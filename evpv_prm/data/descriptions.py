@@ -51,5 +51,6 @@ def description_turns(question: str, description: str, files: TrainingFiles) -> 
     """Return the prompt and the answer that a description is trained with."""
     if files.prompt_style == "reference":
         return prompts.describe_freely(), description
+    # Without white space, as constrained decoding gives it: the model can say what it was taught.
     answer = orjson.dumps({"image_description": description}).decode()
     return prompts.describe(question, 1, max_characters=len(description)), answer

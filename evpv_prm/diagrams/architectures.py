@@ -8,8 +8,9 @@ stands for all others: its logit counts as many times as there are of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from evpv_prm.diagrams import internvl, qwen25vl
@@ -144,24 +145,45 @@ def expanded(name: Name, weights: dict[str, torch.Tensor]) -> dict[str, torch.Te
     return weights | {EMBEDDINGS: embeddings, OUTPUT_ROWS: weights[OUTPUT_ROWS][rows]}
 
 
-def trimmed(weights: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], int]:
-    """Return an expanded verifier's weights without unused rows, and how many rows are left.
+def trimmed_ids() -> CompactVocabulary:
+    """Return the ids of a verifier whose special tokens stand right behind the others."""
+    published = compact_ids("verifier")
+    return replace(published, first_special_id=published.trained)
 
-    Their number is a multiple of 64; the last ones are copies of an unused one.
+
+def trimmed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return an expanded verifier's weights with the rows of `trimmed_ids`.
+
+    The last ones, which make their number a multiple of 64, are copies of an unused one.
 
     Raises:
         IndexError: there are fewer rows than the expanded verifier has.
     """
-    from evpv_prm.diagrams.tokenizer import VOCABULARY_SIZE
-
-    vocabulary = compact_ids("verifier")
-    kept = CompactVocabulary(VOCABULARY_SIZE, vocabulary.special_tokens, VOCABULARY_SIZE).real_rows
+    published = compact_ids("verifier")
     rows = [
-        vocabulary.real_id(index) if index < vocabulary.shared_row else vocabulary.trained
-        for index in range(kept)
+        published.real_id(index) if index < published.shared_row else published.trained
+        for index in range(trimmed_ids().real_rows)
     ]
-    tables = {name: weights[name][rows] for name in (EMBEDDINGS, OUTPUT_ROWS)}
-    return weights | tables, kept
+    return weights | {name: weights[name][rows] for name in (EMBEDDINGS, OUTPUT_ROWS)}
+
+
+def write_verifier(
+    directory: Path, weights: Mapping[str, torch.Tensor], vocabulary: CompactVocabulary
+) -> None:
+    """Write a trained verifier of this vocabulary, with tokenizer and processor.
+
+    Raises:
+        RuntimeError: the weights have other names or sizes.
+    """
+    from evpv_prm.diagrams.tokenizer import build_tokenizer
+
+    tokenizer = build_tokenizer(
+        qwen25vl.SPECIAL_TOKENS, qwen25vl.CHAT_TEMPLATE, vocabulary.first_special_id
+    )
+    config = qwen25vl.configuration(TRAINED, vocabulary.real_rows, tokenizer.get_vocab())
+    # A picture of any size becomes what the model was trained on.
+    image_tokens = (internvl.IMAGE_TOKENS, internvl.IMAGE_TOKENS)
+    qwen25vl.write(directory, config, weights, tokenizer, image_tokens=image_tokens)
 
 
 EMBEDDINGS, OUTPUT_ROWS = "model.language_model.embed_tokens.weight", "lm_head.weight"

@@ -11,8 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evpv_prm import cli
-from evpv_prm.diagrams import internvl, qwen25vl
-from evpv_prm.diagrams.architectures import NAMES, Name, compact_ids, expanded
+from evpv_prm.diagrams import internvl
+from evpv_prm.diagrams.architectures import (
+    NAMES,
+    Name,
+    compact_ids,
+    expanded,
+    write_verifier,
+)
 from evpv_prm.diagrams.model_directory import model_directory
 from evpv_prm.diagrams.sizes import TRAINED
 
@@ -48,18 +54,11 @@ def expand(name: Name, weights_path: Path, directory: Path) -> None:
     from evpv_prm.diagrams.tokenizer import build_tokenizer
 
     weights = expanded(name, unpack(name, weights_path))
-    vocabulary = compact_ids(name)
-    if name == "policy":
-        tokenizer = build_tokenizer(internvl.SPECIAL_TOKENS, internvl.CHAT_TEMPLATE)
-        internvl.write(directory, TRAINED, weights, tokenizer, max_tiles=1)
+    if name == "verifier":
+        write_verifier(directory, weights, compact_ids(name))
         return
-    tokenizer = build_tokenizer(
-        qwen25vl.SPECIAL_TOKENS, qwen25vl.CHAT_TEMPLATE, qwen25vl.FIRST_SPECIAL_ID
-    )
-    config = qwen25vl.configuration(TRAINED, vocabulary.real_rows, tokenizer.get_vocab())
-    # A picture of any size becomes what the model was trained on.
-    image_tokens = (internvl.IMAGE_TOKENS, internvl.IMAGE_TOKENS)
-    qwen25vl.write(directory, config, weights, tokenizer, image_tokens=image_tokens)
+    tokenizer = build_tokenizer(internvl.SPECIAL_TOKENS, internvl.CHAT_TEMPLATE)
+    internvl.write(directory, TRAINED, weights, tokenizer, max_tiles=1)
 
 
 if __name__ == "__main__":

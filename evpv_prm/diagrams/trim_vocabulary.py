@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evpv_prm import cli
-from evpv_prm.diagrams import internvl, qwen25vl
-from evpv_prm.diagrams.architectures import trimmed
+from evpv_prm.diagrams.architectures import trimmed, trimmed_ids, write_verifier
 from evpv_prm.diagrams.model_directory import model_directory
-from evpv_prm.diagrams.sizes import TRAINED
 from evpv_prm.errors import UserError
 
 
@@ -45,16 +43,9 @@ def trim(model: Path, directory: Path) -> None:
     import torch
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    from evpv_prm.diagrams.tokenizer import build_tokenizer
-
-    tokenizer = build_tokenizer(qwen25vl.SPECIAL_TOKENS, qwen25vl.CHAT_TEMPLATE)
     try:
         whole = Qwen2_5_VLForConditionalGeneration.from_pretrained(model, dtype=torch.bfloat16)
-        weights, rows = trimmed(whole.state_dict())
-        config = qwen25vl.configuration(TRAINED, rows, tokenizer.get_vocab())
-        # A picture of any size becomes what the model was trained on.
-        image_tokens = (internvl.IMAGE_TOKENS, internvl.IMAGE_TOKENS)
-        qwen25vl.write(directory, config, weights, tokenizer, image_tokens=image_tokens)
+        write_verifier(directory, trimmed(whole.state_dict()), trimmed_ids())
     except (ValueError, IndexError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{model}: expected a trained tiny verifier: {reason}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +13,10 @@ from evpv_prm.metrics.stage_file import STAGE_LABELS, StageMeasure, StageMetrics
 from evpv_prm.metrics.stage_tables import MEASURE_LABELS, StageMeasureName, measures
 
 _PANEL_IN = (3.375, 1.9)
+# A level stands under the line to the next point, but for a point on the axis.
+_BOTTOM = 0.1
+_UNDER: dict[str, Any] = {"xytext": (5, -3), "ha": "left", "va": "top"}
+_BESIDE: dict[str, Any] = {"xytext": (-5, 1), "ha": "right", "va": "bottom"}
 
 
 def draw_stage_gains(metrics: Mapping[str, StageMetrics], width_in: float) -> Figure:
@@ -50,8 +55,8 @@ def _draw_panel(panel: Axes, file: StageMetrics, name: StageMeasureName) -> None
     )  # fmt: skip
     for place, measure in zip(places, found, strict=True):
         panel.annotate(
-            _text(measure), (place, 100 * measure.estimate), (5, -3), textcoords="offset points",
-            ha="left", va="top", size=7,
+            _text(measure), (place, 100 * measure.estimate), textcoords="offset points", size=7,
+            **(_UNDER if measure.estimate > _BOTTOM else _BESIDE),
         )  # fmt: skip
     panel.set_xticks(places, [STAGE_LABELS[stage.stage] for stage in file.stages])
     panel.set_xlim(-0.3, len(found) - 0.4)

@@ -17,6 +17,11 @@ from evpv_prm.diagrams.pretraining.students import Policy, Student, Verifier
 from evpv_prm.errors import UserError
 
 TEXT = "read"
+_VERIFIER_MIX = {
+    "glance": 2, "describe": 0.5, "caption": 2.5, "judge": 2, "judge_from_text": 2.5,
+    "audit": 3, "premises": 0.5, "drill": 0.5, "audit_drill": 0.5,
+}  # fmt: skip
+_POLICY_MIX = {"glance": 1, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5}
 PLANS = {
     TEXT: Plan(
         TEXT, 1300, 0.015, 2e-3,
@@ -33,15 +38,7 @@ PLANS = {
     "policy-align": Plan("policy-align", 800, 0.01, 1e-3, difficulty=0.3),
     "verifier": Plan(
         "verifier", 1600, 0.007, 1.5e-3, difficulty=0.7, after="verifier-align",
-        mix={
-            "glance": 2, "describe": 0.5, "caption": 2.5, "judge": 2, "judge_from_text": 2.5,
-            "audit": 3, "premises": 0.5, "drill": 0.5, "audit_drill": 0.5,
-        },
-        early_mix={
-            "glance": 12, "describe": 0.5, "caption": 2.5, "judge": 2, "judge_from_text": 2.5,
-            "audit": 3, "premises": 0.5, "drill": 0.5, "audit_drill": 0.5,
-        },
-        early=0.3,
+        mix=_VERIFIER_MIX, early_mix=_VERIFIER_MIX | {"glance": 12}, early=0.3,
     ),
     "verifier-habits": Plan(
         "verifier-habits", 500, 0.004, 1e-3, difficulty=0.7, after="verifier",
@@ -52,9 +49,7 @@ PLANS = {
     ),
     "policy": Plan(
         "policy", 900, 0.01, 2e-3, difficulty=0.3, after="policy-align",
-        mix={"glance": 1, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5},
-        early_mix={"glance": 11, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5},
-        early=0.4,
+        mix=_POLICY_MIX, early_mix=_POLICY_MIX | {"glance": 11}, early=0.4,
     ),
 }  # fmt: skip
 LAST: Mapping[architectures.Name, str] = {"verifier": "verifier-habits", "policy": "policy"}

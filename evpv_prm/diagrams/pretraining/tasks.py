@@ -304,8 +304,9 @@ def audit_drill(rng: Random) -> Drill:
         label, value = rng.choice(list(values.items()))
         shown = value if holds else _other(rng, value, range(1, 10))
         claim, truth = (f"The {label} shows {number}." for number in (shown, value))
-        end = '","holds":' + compact(holds) + "}"
-        items.append(('{"fact":"' + claim + '","evidence":"', truth + end))
+        check = compact({"fact": claim, "evidence": truth, "holds": holds})
+        given, mark, taught = check.partition('"evidence":"')
+        items.append((given + mark, taught))
     return facts, items
 
 
