@@ -52,6 +52,7 @@ def from_outside(find, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+TRIMMED = f"{RESULTS}/trimmed"
 # The form of the judge's reply; a verdict alone has no evidence whose length could matter.
 JUDGE_REPLY = (
     render_options(CONFIG.judge_reply) if CONFIG.judge_reply.has_evidence else []
@@ -130,11 +131,10 @@ def engine_flags(model):
     ]
 
 
-def stage_model(checkpoint, revision=None):
-    """A model of the trainings, served as the verifier is."""
-    return CONFIG.verifier.model_copy(
-        update={"model": checkpoint, "revision": revision}
-    )
+def stage_model(name, checkpoint, revision=None):
+    """A model of the trainings, served as the verifier is: trimmed under this name if that is."""
+    model = f"{TRIMMED}/{name}" if CONFIG.serves_trimmed else checkpoint
+    return CONFIG.verifier.model_copy(update={"model": model, "revision": revision})
 
 
 def needs(memory_gb, minutes, gpus=0):

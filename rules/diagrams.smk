@@ -2,13 +2,6 @@
 # Takes nothing; gives results/world/, results/visualprm/ and results/tiny/. Runs only where the
 # configuration asks for these files.
 
-TRIMMED = f"{RESULTS}/trimmed"
-
-
-def served(name, checkpoint):
-    """The checkpoint as it is served: trimmed under this name, where the verifier is, too."""
-    return f"{TRIMMED}/{name}" if CONFIG.serves_trimmed else checkpoint
-
 
 rule make_world:
     output:

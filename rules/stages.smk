@@ -4,12 +4,10 @@
 # results/stages/STAGE/, results/metrics/stages.json, and the table and the figure stage_gains.
 
 STAGE_MODELS = {
-    "base": stage_model(
-        served("base", CONFIG.training.base), CONFIG.training.base_revision
-    ),
-    "vision_sft": stage_model(served("described", f"{MERGED}/described")),
+    "base": stage_model("base", CONFIG.training.base, CONFIG.training.base_revision),
+    "vision_sft": stage_model("described", f"{MERGED}/described"),
     **(
-        {"vision_dpo": stage_model(served("preferred", f"{MERGED}/preferred"))}
+        {"vision_dpo": stage_model("preferred", f"{MERGED}/preferred")}
         if CONFIG.training.with_dpo
         else {}
     ),
