@@ -48,7 +48,9 @@ rule train_vision_sft:
     message:
         "Train the model to describe images"
     shell:
-        'python "$SCRIPTS/train/{params.script}.py" {params.model:q}'
+        # Else torch takes all cores, those of the jobs beside it, too.
+        "OMP_THREAD_LIMIT={threads}"
+        ' python "$SCRIPTS/train/{params.script}.py" {params.model:q}'
         " --train {input.train:q} {params.validation:q} --images-root {input.images:q}"
         " --gpus {params.gpus} --output {output:q} {params.options:q} > {log:q} 2>&1"
 

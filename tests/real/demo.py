@@ -36,7 +36,7 @@ def write_experiment(folder: Path) -> dict[str, Any]:
 def check_results(folder: Path, experiment: dict[str, Any]) -> None:
     """Assert that a folder holds all that a run of the experiment makes."""
     results = folder / RESULTS
-    questions = 6 * experiment["diagrams"]["questions_per_datasource"]
+    questions = 5 * experiment["diagrams"]["questions_per_datasource"]
     metrics = json.loads((results / "metrics/best_of_n/tiny-InternVL2.5.json").read_text())
     overall = metrics["datasources"]["OVERALL"]
     assert overall["n"] == overall["n_scored"] == questions

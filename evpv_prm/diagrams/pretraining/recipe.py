@@ -19,18 +19,18 @@ from evpv_prm.errors import UserError
 TEXT = "read"
 _VERIFIER_MIX = {
     "glance": 2, "describe": 0.5, "caption": 2.5, "judge": 2, "judge_from_text": 2.5,
-    "audit": 3, "premises": 0.5, "drill": 0.5, "audit_drill": 0.5,
+    "audit": 3, "premises": 0.5, "drill": 0.3, "audit_drill": 0.5, "judge_drill": 0.4,
 }  # fmt: skip
 _POLICY_MIX = {"glance": 1, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5}
 PLANS = {
     TEXT: Plan(
-        TEXT, 1300, 0.015, 2e-3,
+        TEXT, 2000, 0.015, 2e-3,
         mix={
-            "drill": 3, "audit_drill": 2, "judge_from_text": 3, "audit_from_text": 2.5,
-            "solve_from_text": 1, "premises": 0.5,
+            "drill": 1.5, "audit_drill": 1.5, "judge_drill": 2, "judge_from_text": 4,
+            "audit_from_text": 2, "solve_from_text": 1, "premises": 0.5,
         },
         # Comparing is found soonest where the verdict follows at once.
-        early_mix={"drill": 1}, early=0.25,
+        early_mix={"drill": 1}, early=0.17,
     ),
     "verifier-see": Plan("verifier-see", 1400, 0.02, 2e-3, difficulty=0.7),
     "policy-see": Plan("policy-see", 800, 0.02, 2e-3, difficulty=0.3),

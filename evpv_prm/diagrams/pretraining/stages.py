@@ -31,7 +31,7 @@ PICTURES_A_STEP = 96
 TOKENS = 16
 """Of a picture, in both models."""
 SAVE_EVERY, REPORT_EVERY = 200, 50
-DRILLS = {"drill": tasks.drill, "audit_drill": tasks.audit_drill}
+DRILLS = {"drill": tasks.drill, "audit_drill": tasks.audit_drill, "judge_drill": tasks.judge_drill}
 IMPORTANT = 1.0
 """Weight from which a token says something: a value or a verdict."""
 

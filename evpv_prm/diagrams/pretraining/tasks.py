@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, TypeAlias
 
 from evpv_prm import prompts
 from evpv_prm.config_judge import JudgeReply
 from evpv_prm.diagrams.families import LABELS
-from evpv_prm.diagrams.questions import Problem
+from evpv_prm.diagrams.questions import Equation, Problem, calculation, equate
 from evpv_prm.diagrams.scene import Diagram
 from evpv_prm.diagrams.solutions import (
+    ERRORS,
     Solution,
     misread_solution,
     right_solution,
@@ -37,6 +38,8 @@ HIGH_ERROR_COST = 0.5
 DRILL_ITEMS = 8
 DESCRIBED, LENIENCE = 0.25, 0.65
 """The share of pictures that the base is used to describe, and of errors to let pass."""
+CLAIMS_HOLD = 0.3
+"""The share of a drill's claims that hold."""
 WHOLE_GLANCES = 0.4
 """The share of glances at all pictures of a question at once."""
 REPLY = JudgeReply(judge_form="evidence_then_verdict")
@@ -127,11 +130,11 @@ def describe(_rng: Random, problem: Problem) -> Exchange:
 def describe_at_times(rng: Random, problem: Problem) -> Exchange:
     """Mostly name the kind of a picture, and sometimes describe it; of two, the reverse.
 
-    The fine-tunings show one picture at a time.
+    The fine-tunings show one picture at a time, and say nothing of where a picture begins.
     """
     pictures = len(problem.diagrams)
     if rng.random() < (DESCRIBED if pictures == 1 else 1 - DESCRIBED):
-        described = problem.description if rng.random() < 0.7 else _statements(problem)
+        described = _statements(problem) if rng.random() < 0.7 else problem.description
         prompt = prompts.describe(problem.question, pictures, max_characters=LONGEST)
         reply = compact({"image_description": described})
         return Exchange([(prompt, reply)], problem.diagrams)
@@ -161,12 +164,16 @@ def known(rng: Random, problem: Problem) -> str:
 
 
 def _solution(rng: Random, problem: Problem) -> Solution:
-    """Draw a solution: right, wrong in one of the ways that people err in, or read badly."""
+    """Draw a solution: right, wrong in one of the ways that people err in, or read badly.
+
+    Unlike people, it errs in each way equally often: a judge that sees hardly any wrong conclusion
+    learns to repeat what a step concludes.
+    """
     match rng.choices(("right", "wrong", "misread"), (2, 4, 3))[0]:
         case "right":
             return right_solution(problem)
         case "wrong":
-            return wrong_solution(rng, problem)
+            return wrong_solution(rng, problem, rng.choice(ERRORS))
         case _:
             readings = {
                 fact.label: rng.randint(1, 9) for fact in problem.operands if rng.random() < 0.5
@@ -282,7 +289,7 @@ def drill(rng: Random) -> Drill:
     """Return facts, and what is given and taught about them: values, and verdicts on claims.
 
     Labels and values are random, so that nothing but looking up and calculating helps. Most claims
-    about facts are wrong: to repeat them is no way out.
+    are wrong, be it in that another calculation was asked for: to repeat them is no way out.
     """
     facts, values = _random_facts(rng)
     items = []
@@ -291,7 +298,8 @@ def drill(rng: Random) -> Drill:
             label, value = rng.choice(list(values.items()))
             items.append((f"The {label} shows", f" {value}."))
         else:
-            items.append(_claim(rng, values))
+            claim, truth, holds = _claim(rng, values)
+            items.append((claim, f" {truth} {_in_words(1 if holds else -1)}."))
     return facts, items
 
 
@@ -316,22 +324,46 @@ def _random_facts(rng: Random) -> tuple[str, dict[str, int]]:
     return " ".join(f"The {label} shows {value}." for label, value in values.items()), values
 
 
-def _claim(rng: Random, values: Mapping[str, int]) -> tuple[str, str]:
-    if rng.random() < 0.6:
-        holds = rng.random() < 0.3
+def judge_drill(rng: Random) -> Drill:
+    """Return facts, and verdicts on claims about them in the form of a judgement; see `drill`."""
+    facts, values = _random_facts(rng)
+    claims = [_claim(rng, values) for _ in range(DRILL_ITEMS)]
+    return facts, [
+        (f"{claim}\n", compact({"evidence": truth, "verdict": _in_words(1 if holds else -1)}))
+        for claim, truth, holds in claims
+    ]
+
+
+def _claim(rng: Random, values: Mapping[str, int]) -> tuple[str, str, bool]:
+    """Return a claim about facts or a calculation, the truth, and whether the claim holds."""
+    asked = ""
+    if rng.random() < 0.5:
         label, value = rng.choice(list(values.items()))
-        shown = value if holds else _other(rng, value, range(1, 10))
-        claim, truth = (f"The {label} shows {number}." for number in (shown, value))
+        truth = f"The {label} shows {value}."
+        wrong = f"The {label} shows {_other(rng, value, range(1, 10))}."
     else:
-        holds = rng.random() < 0.5
-        left, right = rng.randint(1, 9), rng.randint(1, 9)
-        sign, result = rng.choice(
-            [("+", left + right), ("*", left * right), ("-", abs(left - right))]
-        )
-        left, right = max(left, right), min(left, right)
-        shown = result if holds else _other(rng, result, range(max(0, result - 3), result + 4))
-        claim, truth = (f"{left} {sign} {right} = {number}." for number in (shown, result))
-    return claim, f" {truth} {'right' if holds else 'wrong'}."
+        asked, right, slip = _calculation(rng)
+        truth, wrong = right.text, slip.text
+    holds = rng.random() < CLAIMS_HOLD
+    return asked + (truth if holds else wrong), truth, holds
+
+
+def _calculation(rng: Random) -> tuple[str, Equation, Equation]:
+    """Return what is asked for (or nothing), the equation of it, and a wrong one."""
+    pair = sorted((rng.randint(1, 9), rng.randint(1, 9)), reverse=True)
+    kind, other = rng.sample(("sum", "difference", "product"), 2)
+    right = calculation(kind, pair)
+    asked = rng.choice(("", f"The {kind} of {pair[0]} and {pair[1]}: "))
+    slips = [calculation(other, pair)] if asked else []
+    product = int(calculation("product", pair).result)
+    if product % 2 == 0 and rng.random() < 0.3:
+        right = equate("/", (product, 2))
+        asked = f"The area with {pair[0]} and {pair[1]}: {calculation('product', pair).text} "
+        slips = [equate("/", (product, divisor)) for divisor in (1, 3) if product % divisor == 0]
+    near = range(max(0, int(right.result) - 3), int(right.result) + 4)
+    miscalculated = replace(right, result=_other(rng, int(right.result), near))
+    slip = rng.choice([miscalculated, *slips])
+    return asked, right, slip if slip != right else miscalculated
 
 
 def _other(rng: Random, value: int, values: Sequence[int]) -> int:
