@@ -19,7 +19,7 @@ from evpv_prm.jsonl import read_rows, write_text
 
 COLUMNS = ["stage", "step", "task", "value"]
 _NOT_TASKS = {"stage", "step", "steps", "seconds_a_step", "loss"}
-_PANELS_A_ROW, _PANEL_HEIGHT_IN = 3, 2.5
+_PANELS_A_ROW, _PANEL_HEIGHT_IN = 2, 2.5
 
 
 def curves_frame(path: Path) -> pd.DataFrame:
