@@ -8,13 +8,6 @@
 rule ask_ablations:
     input:
         solutions=f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl",
-        # Judged before, so that what both ask is paid once, whatever else runs.
-        judged=ancient(
-            expand(
-                f"{RESULTS}/step_level/{{mode}}/{{{{scatteritem}}}}.jsonl",
-                mode=STEP_MODES,
-            )
-        ),
         model=model_files(CONFIG, CONFIG.verifier),
     output:
         f"{RESULTS}/ablations/requests/{{scatteritem}}.json",

@@ -7,8 +7,6 @@
 rule corrupt_constraints:
     input:
         solutions=f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl",
-        # Judged before, so that what both ask is paid once, whatever else runs.
-        judged=ancient(f"{RESULTS}/step_level/caption/{{scatteritem}}.jsonl"),
         model=model_files(CONFIG, CONFIG.verifier),
     output:
         f"{RESULTS}/corruption/{{scatteritem}}.jsonl",

@@ -14,13 +14,6 @@ STAGE_MODELS = {
     "step_judge_sft": CONFIG.verifier,
 }
 FACTS = CONFIG.stages.facts
-# The last stage's model is the verifier: what the experiments ask it is not paid again.
-ASKED_BEFORE = {
-    "step_judge_sft": [
-        *gather.shards(f"{RESULTS}/step_level/caption/{{scatteritem}}.jsonl"),
-        *(SCORED if FACTS else []),
-    ]
-}
 
 
 wildcard_constraints:
@@ -32,7 +25,6 @@ rule examine_stage:
         solutions=gather.shards(f"{RESULTS}/step_level/solutions/{{scatteritem}}.jsonl"),
         facts=[FACTS] if FACTS else [],
         model=lambda wildcards: model_files(CONFIG, STAGE_MODELS[wildcards.stage]),
-        judged=lambda wildcards: ancient(ASKED_BEFORE.get(wildcards.stage, [])),
     output:
         f"{RESULTS}/stages/{{stage}}/solutions.jsonl",
         [f"{RESULTS}/stages/{{stage}}/descriptions.jsonl"] if FACTS else [],
