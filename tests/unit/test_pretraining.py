@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import add, floordiv, mul, sub
 from pathlib import Path
 from random import Random
 
@@ -91,6 +93,21 @@ def test_every_task_of_the_recipe_teaches_something(plan: stages.Plan, make: typ
         else:
             sequences = encoder.sequences(_turns(student, name, 2))
         assert any(weight > 0 for weight in sequences.weights)
+
+
+def test_the_verdict_on_a_claim_says_whether_it_is_the_truth() -> None:
+    claims = [item for seed in range(50) for item in tasks.judge_drill(Random(seed))[1]]
+    holds = []
+    for claim, reply in claims:
+        said = json.loads(reply)
+        stated = claim.removesuffix("\n")
+        holds.append(stated.endswith(said["evidence"]))
+        assert said["verdict"] == ("right" if holds[-1] else "wrong"), claim
+        if equation := re.fullmatch(r"(\d+) ([-+*/]) (\d+) = (\d+)\.", said["evidence"]):
+            left, operator, right, result = equation.groups()
+            calculate = {"+": add, "-": sub, "*": mul, "/": floordiv}[operator]
+            assert calculate(int(left), int(right)) == int(result)
+    assert 0 < sum(holds) < len(holds) / 2, "most claims are wrong"
 
 
 def test_replies_are_what_the_pipeline_reads() -> None:

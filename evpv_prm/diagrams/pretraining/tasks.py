@@ -19,7 +19,7 @@ from evpv_prm import prompts
 from evpv_prm.config_judge import JudgeReply
 from evpv_prm.diagrams.families import LABELS
 from evpv_prm.diagrams.questions import Equation, Problem, calculation, equate
-from evpv_prm.diagrams.scene import Diagram
+from evpv_prm.diagrams.scene import Diagram, statement
 from evpv_prm.diagrams.solutions import (
     ERRORS,
     Solution,
@@ -295,11 +295,11 @@ def drill(rng: Random) -> Drill:
     items = []
     for _ in range(DRILL_ITEMS):
         if rng.random() < 0.5:
-            label, value = rng.choice(list(values.items()))
-            items.append((f"The {label} shows", f" {value}."))
+            name, value = rng.choice(list(values.items()))
+            items.append((f"The {name} shows", f" {value}."))
         else:
-            claim, truth, holds = _claim(rng, values)
-            items.append((claim, f" {truth} {_in_words(1 if holds else -1)}."))
+            claim, truth, label = _claim(rng, values)
+            items.append((claim, f" {truth} {_in_words(label)}."))
     return facts, items
 
 
@@ -311,17 +311,11 @@ def audit_drill(rng: Random) -> Drill:
         holds = rng.random() < 0.5
         label, value = rng.choice(list(values.items()))
         shown = value if holds else _other(rng, value, range(1, 10))
-        claim, truth = (f"The {label} shows {number}." for number in (shown, value))
+        claim, truth = statement(label, shown), statement(label, value)
         check = compact({"fact": claim, "evidence": truth, "holds": holds})
         given, mark, taught = check.partition('"evidence":"')
         items.append((given + mark, taught))
     return facts, items
-
-
-def _random_facts(rng: Random) -> tuple[str, dict[str, int]]:
-    labels = rng.sample(LABELS, rng.randint(2, 6))
-    values = {label: rng.randint(1, 9) for label in labels}
-    return " ".join(f"The {label} shows {value}." for label, value in values.items()), values
 
 
 def judge_drill(rng: Random) -> Drill:
@@ -329,23 +323,30 @@ def judge_drill(rng: Random) -> Drill:
     facts, values = _random_facts(rng)
     claims = [_claim(rng, values) for _ in range(DRILL_ITEMS)]
     return facts, [
-        (f"{claim}\n", compact({"evidence": truth, "verdict": _in_words(1 if holds else -1)}))
-        for claim, truth, holds in claims
+        (f"{claim}\n", compact({"evidence": truth, "verdict": _in_words(label)}))
+        for claim, truth, label in claims
     ]
 
 
-def _claim(rng: Random, values: Mapping[str, int]) -> tuple[str, str, bool]:
-    """Return a claim about facts or a calculation, the truth, and whether the claim holds."""
+def _random_facts(rng: Random) -> tuple[str, dict[str, int]]:
+    labels = rng.sample(LABELS, rng.randint(2, 6))
+    values = {label: rng.randint(1, 9) for label in labels}
+    return " ".join(statement(label, value) for label, value in values.items()), values
+
+
+def _claim(rng: Random, values: Mapping[str, int]) -> tuple[str, str, int]:
+    """Return a claim about facts or a calculation, the truth, and the claim's label: 1 or -1."""
     asked = ""
     if rng.random() < 0.5:
-        label, value = rng.choice(list(values.items()))
-        truth = f"The {label} shows {value}."
-        wrong = f"The {label} shows {_other(rng, value, range(1, 10))}."
+        name, value = rng.choice(list(values.items()))
+        truth = statement(name, value)
+        wrong = statement(name, _other(rng, value, range(1, 10)))
     else:
         asked, right, slip = _calculation(rng)
         truth, wrong = right.text, slip.text
-    holds = rng.random() < CLAIMS_HOLD
-    return asked + (truth if holds else wrong), truth, holds
+    if rng.random() < CLAIMS_HOLD:
+        return asked + truth, truth, 1
+    return asked + wrong, truth, -1
 
 
 def _calculation(rng: Random) -> tuple[str, Equation, Equation]:
