@@ -10,9 +10,11 @@ verifier calls wrong: those that state a fact, and those that conclude.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from pathlib import Path
 
+from evpv_prm import cli
 from evpv_prm.answers import ground_truth, is_correct
 from evpv_prm.data.picture_facts import read_known_questions
 from evpv_prm.data.step_records import JudgedRecord
@@ -51,9 +53,15 @@ def wrong_steps(results: Path) -> Counter[tuple[bool, bool]]:
     )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, nargs="?", default=Path("results/demo"))
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="?",
+        default=Path("results/demo"),
+        help="folder of the run (default: %(default)s)",
+    )
     results = parser.parse_args().results
     misread = wrong_answers(results)
     print(f"{sum(misread)} of {len(misread)} wrong answers rest on a misread fact")
@@ -61,7 +69,8 @@ def main() -> None:
     for states_fact, name in ((True, "state a fact"), (False, "conclude")):
         found, missed = steps[states_fact, True], steps[states_fact, False]
         print(f"{found} of {found + missed} wrong steps that {name} are called wrong")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.run(main))

@@ -14,7 +14,10 @@ from pathlib import Path
 from evpv_prm import cli
 from evpv_prm.diagrams.architectures import trimmed, trimmed_ids, write_verifier
 from evpv_prm.diagrams.model_directory import model_directory
+from evpv_prm.diagrams.sizes import TRAINED
 from evpv_prm.errors import UserError
+
+QWEN = "qwen2_5_vl"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,8 +44,16 @@ def trim(model: Path, directory: Path) -> None:
     """
     # Imported late, so that --help and a wrong flag answer at once.
     import torch
-    from transformers import Qwen2_5_VLForConditionalGeneration
+    from transformers import PretrainedConfig, Qwen2_5_VLForConditionalGeneration
 
+    # A model of another kind or size would be built first, in minutes and gigabytes.
+    found, _ = PretrainedConfig.get_config_dict(model)
+    width = found.get("text_config", {}).get("hidden_size")
+    if (found.get("model_type"), width) != (QWEN, TRAINED.width):
+        raise UserError(
+            f"{model}: expected a trained tiny verifier ({QWEN} of width {TRAINED.width}), "
+            f"found {found.get('model_type')} of width {width}"
+        )
     try:
         whole = Qwen2_5_VLForConditionalGeneration.from_pretrained(model, dtype=torch.bfloat16)
         write_verifier(directory, trimmed(whole.state_dict()), trimmed_ids())
