@@ -171,26 +171,23 @@ class _Requests:
     def __init__(self, engine: StoredEngine) -> None:
         self._engine = engine
         self._keys: dict[str, list[str]] = {}
-        self._missing: set[str] = set()
 
     def ask(
         self, cases: Sequence[Case], groups: Sequence[Sequence[Request]], label: str
     ) -> list[list[Result]]:
-        store = self._engine.store
-        store.refresh()
+        identity = self._engine.store.identity
         for case, group in zip(cases, groups, strict=True):
-            keys = [request.key(store.identity) for request in group]
+            keys = [request.key(identity) for request in group]
             self._keys.setdefault(case.ablation.name, []).extend(keys)
-            self._missing.update(key for key in keys if key not in store)
         return ask(self._engine, groups, label)
 
     def counts(self) -> dict[str, Asked]:
-        paid = {key for key in self._missing if key in self._engine.store}
+        before: set[str] = set()
         counts = {}
         for name, keys in self._keys.items():
             distinct = set(keys)
             counts[name] = Asked(
-                requests=len(keys), distinct=len(distinct), paid=len(distinct & paid)
+                requests=len(keys), distinct=len(distinct), new=len(distinct - before)
             )
-            paid -= distinct
+            before |= distinct
         return counts

@@ -9,7 +9,6 @@ p-value of a paired randomisation test, corrected for the number of comparisons 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def add_up(reports: Iterable[RequestsReport]) -> dict[str, Asked]:
             sums[name] = Asked(
                 requests=so_far.requests + asked.requests,
                 distinct=so_far.distinct + asked.distinct,
-                paid=so_far.paid + asked.paid,
+                new=so_far.new + asked.new,
             )
     return sums
 
@@ -64,4 +63,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

@@ -10,7 +10,6 @@ Claims whose experiment was not run are listed with the reason.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from evpv_prm.jsonl import read_document, read_shards
 from evpv_prm.metrics.bon_file import BonMetrics, read_bon_metrics
 from evpv_prm.metrics.bon_summary import summarise
 from evpv_prm.metrics.claims import Evidence, examine_claims
+from evpv_prm.metrics.claims_file import Misreadings
 from evpv_prm.metrics.claims_tables import claims_tables
 from evpv_prm.metrics.corruption_file import CorruptionMetrics
 from evpv_prm.metrics.intervention_file import read_intervention_metrics
@@ -30,6 +30,9 @@ from evpv_prm.records import Candidate, CandidateRecord
 
 COMMON = 0.25
 """Visual errors are common where at least this share of the candidates makes one."""
+
+WRONG = -1
+"""The judge's score of a step that it calls wrong."""
 
 FactsByImages = Mapping[tuple[str, ...], Sequence[PictureFact]]
 
@@ -47,6 +50,22 @@ def has_common_errors(record: CandidateRecord, facts: Sequence[PictureFact]) -> 
         for candidate in record.candidates
     )
     return wrong > 0 and wrong >= COMMON * len(record.candidates)
+
+
+def misreadings(scored: Sequence[Path], facts: FactsByImages) -> Misreadings:
+    """Count the candidates of scored files that misread, and those that the judge itself finds.
+
+    Raises:
+        InputError: a file cannot be read, or a field is missing or wrong.
+    """
+    records = (record for _, _, record in read_shards(scored, CandidateRecord))
+    found = [
+        WRONG in judged.raw_scores
+        for record, question in zip(records, read_scored(scored), strict=True)
+        for candidate, judged in zip(record.candidates, question.candidates, strict=True)
+        if isinstance(candidate, Candidate) and misreads(candidate, facts.get(record.images, ()))
+    ]
+    return Misreadings(candidates=len(found), found=sum(found))
 
 
 def where_errors_are_common(
@@ -88,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.facts and scored.keys() != best_of_n.keys():
         raise UserError("--scored: with --facts, expected the scored files of every policy")
     visual_errors = None
+    misread: dict[str, Misreadings] = {}
     if arguments.facts:
         facts = {known.images: known.facts for known in read_known_questions(arguments.facts)}
         visual_errors = {
@@ -101,10 +121,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             for policy in best_of_n
         }
+        misread = {policy: misreadings(scored[policy], facts) for policy in best_of_n}
     corruption, stages = arguments.corruption, arguments.stages
     evidence = Evidence(
         best_of_n=best_of_n,
         visual_errors=visual_errors,
+        misreadings=misread,
         corruption=read_document(corruption, CorruptionMetrics) if corruption else None,
         interventions=read_intervention_metrics(
             reports.named_files("--intervention", arguments.intervention)
@@ -151,4 +173,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

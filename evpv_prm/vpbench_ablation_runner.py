@@ -4,14 +4,13 @@ With --configuration, writes each record with the verifier's judgements in that 
 step_verifier does, and its name and settings; with --all, a file NAME.jsonl for each of them into a
 folder. With --ask-all, asks for the captions of all configurations, then for all their judgements,
 in one engine start, and writes how many requests each has, how many of them differ, and how many
-were paid; a later --all --stored-only finds the replies in the store.
+none before it has; a later --all --stored-only finds the replies in the store.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -44,7 +43,7 @@ def requests_report(statistics: Statistics, asked: Mapping[str, Asked]) -> Reque
     """Return what was asked for."""
     return RequestsReport(
         asked=Asked(
-            requests=statistics.requested, distinct=statistics.distinct, paid=statistics.paid
+            requests=statistics.requested, distinct=statistics.distinct, new=statistics.distinct
         ),
         configurations=dict(asked),
         engine=dataclasses.asdict(statistics),
@@ -54,8 +53,8 @@ def requests_report(statistics: Statistics, asked: Mapping[str, Asked]) -> Reque
 def requests_table(report: RequestsReport) -> str:
     """Return the requests by configuration and in total as a table."""
     rows = [*report.configurations.items(), ("all together", report.asked)]
-    cells = [(name, asked.requests, asked.distinct, asked.paid) for name, asked in rows]
-    return tabulate(cells, ["configuration", "requests", "distinct", "paid"])
+    cells = [(name, asked.requests, asked.distinct, asked.new) for name, asked in rows]
+    return tabulate(cells, ["configuration", "requests", "distinct", "new"])
 
 
 class _PrintSuite(argparse.Action):
@@ -142,4 +141,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

@@ -13,18 +13,17 @@ from evpv_prm.metrics.metrics_file import Interval, Strict
 
 
 class Asked(Strict):
-    """Requests: all, different ones, and replies that the engine gave in the run that asked."""
+    """Requests: all, different ones, and those that no configuration before has."""
 
     requests: int = 0
     distinct: int = 0
-    paid: int = 0
+    new: int = 0
 
 
 class RequestsReport(Strict):
     """What one shard asked for: together, and by configuration in the suite's order.
 
-    A configuration has paid for the replies that none before it needs. `engine` has the token
-    counts and failures of the run.
+    `engine` has what the run paid: the store may have held replies that other jobs asked for.
     """
 
     asked: Asked

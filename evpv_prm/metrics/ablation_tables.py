@@ -107,15 +107,15 @@ def _requests(file: AblationMetrics, of: str) -> Table:
     counted = [(entry.name, entry.asked) for entry in file.configurations if entry.asked]
     entries = [*counted, ("All together", file.asked)]
     rows = [
-        [name, *(f"{count:,}" for count in (asked.requests, asked.distinct, asked.paid))]
+        [name, *(f"{count:,}" for count in (asked.requests, asked.distinct, asked.new))]
         for name, asked in entries
         if asked is not None
     ]
     note = (
-        "A reply counts as paid for the first configuration that needs it, in the run that last "
-        "asked. What was in the store before is not paid again; a failure is not counted as paid."
+        "A request is new in the first configuration that has it; what other experiments have "
+        "asked for already is not paid again."
     )
-    columns = ["Configuration", "Requests", "Distinct", "Paid"]
+    columns = ["Configuration", "Requests", "Distinct", "New"]
     return Table(f"What the ablations{of} ask for", columns, rows, labels=1, notes=[note])
 
 
@@ -142,5 +142,5 @@ def _row(verifier: str, entry: ConfigurationSummary) -> dict[str, object]:
         "p_corrected": found and found.p_corrected,
         "requests": asked and asked.requests,
         "distinct": asked and asked.distinct,
-        "paid": asked and asked.paid,
+        "new": asked and asked.new,
     }

@@ -19,6 +19,7 @@ from evpv_prm.metrics.claims_file import (
     ClaimedDifference,
     ClaimsReport,
     ClaimVerdict,
+    Misreadings,
     Topic,
     UntestedClaim,
 )
@@ -71,11 +72,12 @@ class Evidence:
     """The metrics of a run; what was not run is empty or None.
 
     `visual_errors` has, by policy, the metrics of the questions where visual errors are common; it
-    is None where nobody knows which these are.
+    is None, and `misreadings` is empty, where nobody knows which these are.
     """
 
     best_of_n: Mapping[str, BonMetrics]
     visual_errors: Mapping[str, BonMetrics | None] | None = None
+    misreadings: Mapping[str, Misreadings] = field(default_factory=dict)
     corruption: CorruptionMetrics | None = None
     interventions: Mapping[str, InterventionMetrics] = field(default_factory=dict)
     stages: StageMetrics | None = None
@@ -93,7 +95,12 @@ def examine_claims(evidence: Evidence, aggregation: str) -> ClaimsReport:
     # What is claimed of several subjects stands together.
     order = list(dict.fromkeys(claim.statement for claim in claims))
     claims.sort(key=lambda claim: order.index(claim.statement))
-    return ClaimsReport(aggregation=aggregation, claims=claims, not_run=list(_not_run(evidence)))
+    return ClaimsReport(
+        aggregation=aggregation,
+        claims=claims,
+        not_run=list(_not_run(evidence)),
+        misreadings=dict(evidence.misreadings),
+    )
 
 
 def verdict_on(interval: Interval | None, claimed: Literal["higher", "lower"]) -> ClaimVerdict:

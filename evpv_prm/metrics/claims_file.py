@@ -59,12 +59,26 @@ class UntestedClaim(Strict):
     reason: str
 
 
+class Misreadings(Strict):
+    """Candidates that rely on a visual fact known to be wrong, by what the judge says of them.
+
+    In `found` of them it calls a step wrong without the gate, which has nothing to add there.
+    """
+
+    candidates: int
+    found: int
+
+
 class ClaimsReport(Strict):
-    """All claims, those of a topic together; `aggregation` of the scores that choose candidates."""
+    """All claims, those of a topic together; `aggregation` of the scores that choose candidates.
+
+    `misreadings` are by policy, and empty where nobody knows which facts are wrong.
+    """
 
     aggregation: str
     claims: list[Claim]
     not_run: list[UntestedClaim]
+    misreadings: dict[str, Misreadings]
 
 
 def read_claims(files: Mapping[str, Path]) -> dict[str, ClaimsReport]:

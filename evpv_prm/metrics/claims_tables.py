@@ -86,6 +86,12 @@ def _tables(report: ClaimsReport, of: str) -> Iterator[Table]:
             f"Candidates are chosen by their gated scores, aggregation {report.aggregation}. "
             "Visual errors are common in a question where at least a quarter of its candidates "
             "rely on a visual fact that is known to be wrong, whatever they answer.",
+            *(
+                f"Of {each.candidates} candidates of {policy} that rely on such a fact, the judge "
+                f"calls a step of {each.found} wrong without the gate, which has nothing to add "
+                "there."
+                for policy, each in report.misreadings.items()
+            ),
             *(f"Not run: {each.statement} ({each.reason})." for each in report.not_run),
         ],
     )  # fmt: skip

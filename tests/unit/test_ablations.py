@@ -447,12 +447,12 @@ def test_asking_for_all_once_serves_every_configuration(run: Runs, tmp_path: Pat
     assert list(counts) == list(NAMES)
     assert total["requested"] == sum(count["requests"] for count in counts.values())
     assert total["distinct"] == len(distinct) == len(engine.answered)
-    assert total["paid"] == sum(count["paid"] for count in counts.values())
+    assert total["distinct"] == sum(count["new"] for count in counts.values())
     assert total["paid"] + total["failed"] == total["distinct"]
-    assert counts["baseline"] == {"requests": 17, "distinct": 17, "paid": 17}
-    assert counts["vision_corrupt_empty"] == {"requests": 15, "distinct": 15, "paid": 15}
-    assert counts["history_last8"]["paid"] == 3
-    assert counts["parse_fail_random"]["paid"] == 0
+    assert counts["baseline"] == {"requests": 17, "distinct": 17, "new": 17}
+    assert counts["vision_corrupt_empty"] == {"requests": 15, "distinct": 15, "new": 15}
+    assert counts["history_last8"]["new"] == 3
+    assert counts["parse_fail_random"]["new"] == 0
 
     assert run(None, "--all", output="all") == 0
     for name in NAMES:

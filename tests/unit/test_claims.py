@@ -266,8 +266,10 @@ def test_claims_that_were_not_tested_are_listed_with_the_reason() -> None:
 FACT = {"name": "red bar", "value": "7", "statement": "The red bar shows 7."}
 
 
-def candidate(answer: str, *premises: str | None, p: float = 1.0) -> dict[str, Any]:
-    raw = [1] * len(premises)
+def candidate(
+    answer: str, *premises: str | None, p: float = 1.0, verdict: int = 1
+) -> dict[str, Any]:
+    raw = [verdict] * len(premises)
     visual = [index for index, premise in enumerate(premises) if premise]
     return {
         "reasoningprocess": [{"steptext": "s", "visualdependency": each} for each in premises],
@@ -373,6 +375,21 @@ def test_the_gate_is_examined_where_errors_are_common(compute: Compute) -> None:
     assert found["ci95"] == [0.5, 0.5]
     assert claim["verdict"] == "holds"
     assert report["not_run"] == []
+
+
+def test_misread_candidates_are_counted_and_those_that_the_judge_finds(
+    compute: Compute, tmp_path: Path
+) -> None:
+    file = tmp_path / "scored.jsonl"
+    found, missed = (candidate("A", MISREAD, verdict=verdict) for verdict in (-1, 1))
+    falsely_found = candidate("A", SEEN, verdict=-1)
+    write_rows(file, [question("q1", found, missed), question("q2", falsely_found, FAILED)])
+    report = compute(*EVERYTHING)
+    assert report["misreadings"] == {"tiny": {"candidates": 2, "found": 1}}
+    show(tmp_path, tables)
+    table = (tmp_path / "shown.md").read_text()
+    assert "Of 2 candidates of tiny that rely on such a fact, the judge calls a step of 1" in table
+    assert compute()["misreadings"] == {}
 
 
 def test_what_cannot_be_read_is_refused(compute: Compute) -> None:

@@ -250,10 +250,10 @@ def test_other_solutions_are_refused(summary: Summary, capsys: pytest.CaptureFix
 
 @pytest.fixture
 def made(suite: Summary) -> Summary:
-    counts = {"requests": 1000, "distinct": 1000, "paid": 10}
+    counts = {"requests": 1000, "distinct": 1000, "new": 10}
     for shard in ("1", "2"):
         report = {
-            "asked": {"requests": 29000, "distinct": 20000, "paid": 290},
+            "asked": {"requests": 29000, "distinct": 20000, "new": 290},
             "configurations": dict.fromkeys(NAMES, counts),
             "engine": {},
         }

@@ -26,9 +26,9 @@ def test_every_request_is_paid_once_and_every_configuration_is_read_from_the_sto
     assert len({digest(call) for call in calls}) == len(calls)
     assert stages(calls)["caption"] == 3 * 5
     reports = project.results("ablations/requests/*.json").values()
-    asked = [json.loads(report)["asked"] for report in reports]
-    assert sum(counts["paid"] for counts in asked) == len(calls)
-    assert sum(counts["distinct"] for counts in asked) == len(calls)
+    reported = [json.loads(report) for report in reports]
+    assert sum(report["engine"]["paid"] for report in reported) == len(calls)
+    assert sum(report["asked"]["distinct"] for report in reported) == len(calls)
 
     server.reset()
     run = project.snakemake("ablations")
@@ -45,7 +45,7 @@ def test_every_request_is_paid_once_and_every_configuration_is_read_from_the_sto
     results = project.results("**/*")
     table = list(csv.DictReader(results["tables/ablations.csv"].decode().splitlines()))
     assert [row["configuration"] for row in table] == list(NAMES)
-    assert sum(int(row["paid"]) for row in table) == len(calls)
+    assert sum(int(row["new"]) for row in table) == len(calls)
     assert results["figures/ablations.pdf"].startswith(b"%PDF")
 
     # The judgements with a caption are the baseline's.
