@@ -14,6 +14,7 @@ rule make_world:
         f"{RESULTS}/logs/make_world.log",
     benchmark:
         f"{RESULTS}/benchmarks/make_world.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -42,6 +43,7 @@ rule make_visualprm:
         f"{RESULTS}/logs/make_visualprm.log",
     benchmark:
         f"{RESULTS}/benchmarks/make_visualprm.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -69,6 +71,7 @@ rule build_tiny_model:
         f"{RESULTS}/benchmarks/build_tiny_model/{{architecture}}.tsv"
     wildcard_constraints:
         architecture="qwen25vl|internvl",
+    localrule: True
     conda:
         "../envs/models.yaml"
     resources:
@@ -94,6 +97,7 @@ rule expand_tiny_model:
         f"{RESULTS}/benchmarks/expand_tiny_model/{{trained}}.tsv"
     wildcard_constraints:
         trained="policy|verifier",
+    localrule: True
     conda:
         "../envs/models.yaml"
     resources:
@@ -122,6 +126,7 @@ rule trim_vocabulary:
         f"{RESULTS}/benchmarks/trim_vocabulary/{{name}}.tsv"
     wildcard_constraints:
         name="base|described|preferred|verifier",
+    localrule: True
     conda:
         "../envs/models.yaml"
     resources:

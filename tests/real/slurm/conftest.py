@@ -76,7 +76,8 @@ def running_demo(
     project = Project(folder, folder)
     profile = ON_SLURM if with_slurm else LOCALLY
     # No more at a time than this machine really has cores for.
-    words = (*profile, *(("--jobs", "3") if with_slurm else ()), "--configfile", "experiment.yaml")
+    few = ("--max-threads", "1", *(("--jobs", "3") if with_slurm else ()))
+    words = (*profile, *few, "--configfile", "experiment.yaml")
     log = folder / "snakemake.txt"
     with log.open("wb") as stream:
         process = project.start("snakemake", *words, output=stream)
