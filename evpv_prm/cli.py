@@ -7,8 +7,10 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from evpv_prm.errors import UserError
+from evpv_prm.interpreter import leave
 
 
 def run(main: Callable[[], int]) -> int:
@@ -29,6 +31,14 @@ def run(main: Callable[[], int]) -> int:
         return 130
     finally:
         logging.getLogger("evpv_prm").removeHandler(handler)
+
+
+def run_and_exit(main: Callable[[], int]) -> NoReturn:
+    """Run a command and end the process with its exit status; see `run`."""
+    status = run(main)
+    if "torch" in sys.modules:
+        leave(status)
+    sys.exit(status)
 
 
 def log_to_stderr() -> logging.Handler:

@@ -8,7 +8,6 @@ the base. Intervals are of 95 %, from a bootstrap over images.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from evpv_prm import cli, reports
@@ -45,4 +44,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

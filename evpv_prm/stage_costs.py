@@ -9,7 +9,6 @@ Stages run at the same time: the sum of their wall times is more than the run to
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -158,4 +157,4 @@ def _gpus(word: str) -> tuple[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

@@ -7,7 +7,6 @@ with the present configuration.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -109,4 +108,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

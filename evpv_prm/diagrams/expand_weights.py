@@ -6,7 +6,6 @@ the published vocabulary. vLLM, ms-swift and transformers load them like any oth
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,4 +61,4 @@ def expand(name: Name, weights_path: Path, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

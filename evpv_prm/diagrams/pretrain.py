@@ -8,7 +8,6 @@ with --weights, both models' compact weights.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,4 +67,4 @@ def reporter(work: Path) -> Callable[[Mapping[str, Any]], None]:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import json
 import string
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -187,4 +186,4 @@ def _prompts(question: str) -> Iterator[Prompt]:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

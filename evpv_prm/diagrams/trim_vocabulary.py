@@ -7,7 +7,6 @@ probabilities; its special tokens stand right behind the others.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,4 +62,4 @@ def trim(model: Path, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

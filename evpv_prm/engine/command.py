@@ -74,7 +74,7 @@ def open_engine(arguments: argparse.Namespace) -> StoredEngine:
         from evpv_prm.engine.vllm import VllmEngine
 
         logger.info("loading %s", model.model)
-        return VllmEngine(model)
+        return VllmEngine(model, until_exit=True)
 
     store = ResponseStore(arguments.store, identity)
     making = arguments.output if "output" in arguments else arguments.train

@@ -20,6 +20,7 @@ from evpv_prm.devices import check_fits, take
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Usage
 from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.errors import UserError
+from evpv_prm.interpreter import permanent_objects
 
 logger = logging.getLogger(__name__)
 
@@ -31,22 +32,29 @@ that a million requests do not sit in memory with their images."""
 class VllmEngine:
     """The `vllm` backend. Loading the model takes from seconds to minutes.
 
+    Args:
+        model: what to serve, and how.
+        until_exit: nothing comes after it in this process: `close` leaves what is in the process
+            to its end, since taking a model apart takes longer than loading a tiny one.
+
     Raises:
         UserError: the model cannot be loaded, or asks for more GPUs than there are.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, until_exit: bool = False) -> None:
         self.identity = engine_identity(model)
+        self._until_exit = until_exit
         self._concurrency = model.concurrency
         take(model.gpus, os.environ)
         # Imported late: loading vLLM takes seconds, and a run whose replies are all stored
         # never needs it.
-        import torch
+        with permanent_objects():
+            import torch
 
-        on_gpu = torch.cuda.is_available()
-        _prepare_environment(model, on_gpu)
-        from vllm import LLM
-        from vllm.exceptions import VLLMValidationError
+            on_gpu = torch.cuda.is_available()
+            _prepare_environment(model, on_gpu)
+            from vllm import LLM
+            from vllm.exceptions import VLLMValidationError
 
         self._refusal = VLLMValidationError
         if on_gpu:
@@ -116,8 +124,17 @@ class VllmEngine:
                 engine.abort_request(list(pending))
 
     def close(self) -> None:
-        """Free the model and its memory."""
-        self._llm.llm_engine.engine_core.shutdown()
+        """Free the model and its memory; see `until_exit`."""
+        from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
+        from vllm.v1.engine.core_client import InprocClient
+
+        core = self._llm.llm_engine.engine_core
+        if self._until_exit and isinstance(core, InprocClient):
+            # What lies outside the process: the file by which processes would find each other.
+            destroy_model_parallel()  # type: ignore[no-untyped-call]
+            destroy_distributed_environment()  # type: ignore[no-untyped-call]
+            return
+        core.shutdown()
         del self._llm
         gc.collect()
 

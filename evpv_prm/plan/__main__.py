@@ -6,7 +6,6 @@ configuration.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from evpv_prm import cli
@@ -39,4 +38,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run_and_exit(main)

@@ -16,6 +16,7 @@ from evpv_prm.config_training import Training, VisionDpo
 from evpv_prm.training.hardware import Hardware
 
 TEMPLATE = "qwen2_5_vl"
+SWIFT = "evpv_prm.training.swift_module"
 PLUGIN = Path(__file__).parent / "swift_plugin" / "evpv_callbacks.py"
 NOT_FLAGS = frozenset({"seed", "adapter", "max_image_tokens", "stop_grace_s"})
 """Fields of a training that are no flags of ms-swift's."""
@@ -103,6 +104,7 @@ def training_command(
     dpo = isinstance(plan.settings, VisionDpo)
     argv = [
         *_launcher(plan, port),
+        SWIFT,
         *(("swift.cli.rlhf", "--rlhf_type", "dpo") if dpo else ("swift.cli.sft",)),
         *(*_model_flags(base), "--check_model", "false"),
         *("--dataset", str(train)),
@@ -146,7 +148,7 @@ def merge_command(base: BaseModel, adapter: Path, output: Path) -> Invocation:
     `output` must not exist: ms-swift leaves a folder that is there as it is, and ends well.
     """
     argv = [
-        *(sys.executable, "-m", "swift.cli.export"),
+        *(sys.executable, "-m", SWIFT, "swift.cli.export"),
         *_model_flags(base),
         *("--adapters", str(adapter), "--load_args", "false"),
         *("--merge_lora", "true", "--safe_serialization", "true", "--device_map", "cpu"),

@@ -1,9 +1,7 @@
 """Have the teacher describe the training images; see --help."""
 
-import sys
-
 from evpv_prm.build_vision_sft_data import main
-from evpv_prm.cli import run
+from evpv_prm.cli import run_and_exit
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    run_and_exit(main)

@@ -1,9 +1,7 @@
 """Train the step-judge adapter by supervised fine-tuning; see --help."""
 
-import sys
-
-from evpv_prm.cli import run
+from evpv_prm.cli import run_and_exit
 from evpv_prm.training.main import sft_step_judge
 
 if __name__ == "__main__":
-    sys.exit(run(sft_step_judge))
+    run_and_exit(sft_step_judge)

@@ -113,7 +113,9 @@ def test_one_process_a_device_meets_at_the_port_given(count: int) -> None:
         assert flag(invocation, "nproc_per_node") == str(count)
         assert flag(invocation, "master_port") == "31007"
     else:
-        assert invocation.argv[:3] == [sys.executable, "-m", "swift.cli.sft"]
+        program, (*_, module, stage) = invocation.argv[:2], invocation.argv[:4]
+        assert program == [sys.executable, "-m"]
+        assert (module, stage) == ("evpv_prm.training.swift_module", "swift.cli.sft")
 
 
 def test_what_cannot_run_is_replaced_and_said() -> None:
@@ -203,5 +205,6 @@ def test_ms_swift_knows_every_flag() -> None:
     argv = command(VisionSft(), GPUS).argv
     launcher = get_args_parser().parse_args(argv[argv.index("torch.distributed.run") + 1 :])
     assert (launcher.nproc_per_node, launcher.master_port) == ("4", 29501)
-    assert (launcher.module, launcher.training_script) == (True, "swift.cli.sft")
+    assert (launcher.module, launcher.training_script) == (True, "evpv_prm.training.swift_module")
+    assert launcher.training_script_args[0] == "swift.cli.sft"
     assert launcher.shutdown_timeout == 300

@@ -11,6 +11,7 @@ weights. This one is saved between two steps.
 from __future__ import annotations
 
 import atexit
+import gc
 import multiprocessing
 import os
 import signal
@@ -55,6 +56,7 @@ class EvpvCallback(TrainerCallback):  # type: ignore[misc]  # ms-swift has no ty
         )
         if problem:
             raise SystemExit(f"error: {problem}")
+        gc.freeze()  # the libraries, which stay: transformers collects garbage by hand
         if state.is_world_process_zero:
             work = str(Path(args.output_dir).parent)
             self._progress = Progress(work, state.max_steps, "steps", done=state.global_step)
