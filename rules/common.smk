@@ -84,6 +84,10 @@ TRAINING_FILES = ("train.jsonl", "validation.jsonl", "card.json", "card.md")
 CHECKED = 1_000_000
 workflow.register_resource("checked_inputs", CHECKED)
 
+# Most of a run waits for the verifier, and that for one training after the other: what leads to it
+# goes before the rest. (Snakemake's --prioritize would make a target of what it prioritises.)
+URGENT = 1
+
 
 # What Snakemake's own report (`snakemake --report FILE`) begins with.
 report: "../evpv_prm/run_report/captions/run.rst"

@@ -95,6 +95,7 @@ rule download_visualprm400k:
         f"{CONFIG.data_set.folder}/{MANIFEST}",
     log:
         f"{RESULTS}/logs/download_visualprm400k.log",
+    priority: URGENT
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -138,6 +139,7 @@ rule extract_pairs:
         f"{RESULTS}/logs/extract_pairs.log",
     benchmark:
         f"{RESULTS}/benchmarks/extract_pairs.tsv"
+    priority: URGENT
     conda:
         "../envs/analysis.yaml"
     resources:

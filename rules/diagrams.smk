@@ -43,6 +43,7 @@ rule make_visualprm:
         f"{RESULTS}/logs/make_visualprm.log",
     benchmark:
         f"{RESULTS}/benchmarks/make_visualprm.tsv"
+    priority: URGENT
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -97,6 +98,7 @@ rule expand_tiny_model:
         f"{RESULTS}/benchmarks/expand_tiny_model/{{trained}}.tsv"
     wildcard_constraints:
         trained="policy|verifier",
+    priority: URGENT
     localrule: True
     conda:
         "../envs/models.yaml"
@@ -126,6 +128,7 @@ rule trim_vocabulary:
         f"{RESULTS}/benchmarks/trim_vocabulary/{{name}}.tsv"
     wildcard_constraints:
         name="base|described|preferred|verifier",
+    priority: URGENT
     localrule: True
     conda:
         "../envs/models.yaml"

@@ -19,6 +19,7 @@ rule describe_images:
         f"{RESULTS}/logs/describe_images.log",
     benchmark:
         f"{RESULTS}/benchmarks/describe_images.tsv"
+    priority: URGENT
     conda:
         "../envs/models.yaml"
     threads: 8
@@ -53,6 +54,7 @@ rule merge_vision_descriptions:
         f"{RESULTS}/logs/merge_vision_descriptions.log",
     benchmark:
         f"{RESULTS}/benchmarks/merge_vision_descriptions.tsv"
+    priority: URGENT
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -82,6 +84,7 @@ rule build_step_judge_sft_data:
         f"{RESULTS}/logs/build_step_judge_sft_data.log",
     benchmark:
         f"{RESULTS}/benchmarks/build_step_judge_sft_data.tsv"
+    priority: URGENT
     conda:
         "../envs/models.yaml"
     threads: 8
@@ -149,6 +152,7 @@ rule build_dpo_data:
         f"{RESULTS}/logs/build_dpo_data.log",
     benchmark:
         f"{RESULTS}/benchmarks/build_dpo_data.tsv"
+    priority: URGENT
     conda:
         "../envs/models.yaml"
     threads: 8

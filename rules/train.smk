@@ -32,6 +32,7 @@ rule train_vision_sft:
         f"{RESULTS}/logs/train_vision_sft.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_vision_sft.tsv"
+    priority: URGENT
     conda:
         "../envs/models.yaml"
     threads: 16
@@ -65,6 +66,7 @@ rule merge_vision:
         f"{RESULTS}/logs/merge_vision.log",
     benchmark:
         f"{RESULTS}/benchmarks/merge_vision.tsv"
+    priority: URGENT
     conda:
         "../envs/models.yaml"
     threads: 4

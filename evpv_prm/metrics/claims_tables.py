@@ -102,7 +102,11 @@ def _tables(report: ClaimsReport, of: str) -> Iterator[Table]:
             columns,
             [[claim.subject, *_cells(each)] for claim in trends for each in claim.differences],
             labels=2,
-            notes=["Shares of the captions' items that are corrupted, nominal."],
+            notes=[
+                "Shares of the captions' items that are corrupted, nominal. With DROP, nothing is "
+                "left of a caption at 100 %: a judge that has the image looks for itself again, "
+                "where the rest of a caption could pass for all that there is."
+            ],
         )
 
 

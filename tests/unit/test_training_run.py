@@ -246,7 +246,7 @@ import os, signal, subprocess, sys
 helper = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=-1)
 def stop(*_):
     assert helper.poll() is None, "the helper died of the signal"
-    print("saved", file=sys.stderr, flush=True)
+    os.write(2, b"saved\\n")  # the signal may come while "ready" is being printed
     os._exit(0)
 signal.signal(signal.SIGTERM, {handler})
 print("ready", file=sys.stderr, flush=True)

@@ -86,7 +86,8 @@ def test_profiles_plan_without_submitting(clone: Project) -> None:
     assert counts(slurm) == counts(clone.run("snakemake", *QUIETLY, "--", "plan"))
     demo = table(clone.run("snakemake", "--profile", "profiles/demo", "plan"))
     assert demo["generate_candidates"][:2] == ["GPU", "2"]
-    assert demo["make_world"][:2] == ["CPU", "1"]
+    assert demo["make_world"][:2] == ["local", "1"]
+    assert [path.name for path in (clone.folder / "results/demo").iterdir()] == ["logs"]
 
 
 def test_a_verifier_from_elsewhere_plans_no_training(paper: Project) -> None:
