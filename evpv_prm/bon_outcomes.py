@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from evpv_prm import cli
 from evpv_prm.answers import ground_truth, is_correct, normalise
 from evpv_prm.data.scored import ScoredQuestion, read_scored
 from evpv_prm.errors import InputError, UserError
+from evpv_prm.interpreter import permanent_objects
 from evpv_prm.metrics.best_of_n import NO_ANSWER
 from evpv_prm.metrics.bon_summary import SCORES, Outcomes
 from evpv_prm.metrics.metrics_file import OVERALL
@@ -67,18 +66,9 @@ def read_outcomes(
         InputError: as `read_scored` and `collect`.
         UserError: as `collect`.
     """
-    with _no_garbage_collection():
+    # Millions of small objects that live to the end.
+    with permanent_objects():
         return collect(read_scored(paths), aggregations, workers)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Spare the search for cycles among millions of small objects that live to the end."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def collect(

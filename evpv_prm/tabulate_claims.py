@@ -15,7 +15,7 @@ from pathlib import Path
 
 from evpv_prm import bon_outcomes, cli, reports
 from evpv_prm.data.picture_facts import PictureFact, contradicts, read_known_questions
-from evpv_prm.data.scored import read_scored
+from evpv_prm.data.scored import ScoredQuestion, read_scored
 from evpv_prm.errors import UserError
 from evpv_prm.jsonl import read_document, read_shards
 from evpv_prm.metrics.bon_file import BonMetrics, read_bon_metrics
@@ -34,8 +34,6 @@ COMMON = 0.25
 WRONG = -1
 """The judge's score of a step that it calls wrong."""
 
-FactsByImages = Mapping[tuple[str, ...], Sequence[PictureFact]]
-
 
 def misreads(candidate: Candidate, facts: Sequence[PictureFact]) -> bool:
     """Tell whether a candidate relies on a visual fact that is known to be wrong."""
@@ -43,55 +41,44 @@ def misreads(candidate: Candidate, facts: Sequence[PictureFact]) -> bool:
     return any(contradicts(premise, facts) for premise in premises if premise is not None)
 
 
-def has_common_errors(record: CandidateRecord, facts: Sequence[PictureFact]) -> bool:
+def misread_candidates(record: CandidateRecord, facts: Sequence[PictureFact]) -> list[bool]:
+    """Tell of each candidate of a question whether it misreads; one without answer does not."""
+    return [isinstance(each, Candidate) and misreads(each, facts) for each in record.candidates]
+
+
+def errors_are_common(misread: Sequence[bool]) -> bool:
     """Tell whether visual errors are common among the candidates of a question."""
-    wrong = sum(
-        isinstance(candidate, Candidate) and misreads(candidate, facts)
-        for candidate in record.candidates
-    )
-    return wrong > 0 and wrong >= COMMON * len(record.candidates)
-
-
-def misreadings(scored: Sequence[Path], facts: FactsByImages) -> Misreadings:
-    """Count the candidates of scored files that misread, and those that the judge itself finds.
-
-    Raises:
-        InputError: a file cannot be read, or a field is missing or wrong.
-    """
-    records = (record for _, _, record in read_shards(scored, CandidateRecord))
-    found = [
-        WRONG in judged.raw_scores
-        for record, question in zip(records, read_scored(scored), strict=True)
-        for candidate, judged in zip(record.candidates, question.candidates, strict=True)
-        if isinstance(candidate, Candidate) and misreads(candidate, facts.get(record.images, ()))
-    ]
-    return Misreadings(candidates=len(found), found=sum(found))
+    return any(misread) and sum(misread) >= COMMON * len(misread)
 
 
 def where_errors_are_common(
-    scored: Sequence[Path],
-    facts: FactsByImages,
+    questions: Sequence[ScoredQuestion],
+    misread: Mapping[str, Sequence[bool]],
     aggregation: str,
     *,
     samples: int,
     seed: int,
     workers: int,
 ) -> BonMetrics | None:
-    """Measure Best-of-N on those questions of scored files; None where there are none.
-
-    Raises:
-        InputError: a file cannot be read, or a field is missing or wrong.
-    """
-    chosen = {
-        record.pid
-        for _, _, record in read_shards(scored, CandidateRecord)
-        if has_common_errors(record, facts.get(record.images, ()))
-    }
+    """Measure Best-of-N on those questions; None where there are none."""
+    chosen = [question for question in questions if errors_are_common(misread[question.pid])]
     if not chosen:
         return None
-    questions = [question for question in read_scored(scored) if question.pid in chosen]
-    outcomes = bon_outcomes.collect(questions, [aggregation], workers)
+    outcomes = bon_outcomes.collect(chosen, [aggregation], workers)
     return summarise(outcomes, [aggregation], samples=samples, seed=seed)
+
+
+def misreadings(
+    questions: Sequence[ScoredQuestion], misread: Mapping[str, Sequence[bool]]
+) -> Misreadings:
+    """Count the candidates that misread, and those in which the judge calls a step wrong."""
+    found = [
+        WRONG in candidate.raw_scores
+        for question in questions
+        for candidate, is_misread in zip(question.candidates, misread[question.pid], strict=True)
+        if is_misread
+    ]
+    return Misreadings(candidates=len(found), found=sum(found))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,27 +93,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     scored = reports.grouped_files("--scored", arguments.scored)
     if arguments.facts and scored.keys() != best_of_n.keys():
         raise UserError("--scored: with --facts, expected the scored files of every policy")
-    visual_errors = None
-    misread: dict[str, Misreadings] = {}
+    visual_errors: dict[str, BonMetrics | None] | None = None
+    counted: dict[str, Misreadings] = {}
     if arguments.facts:
+        visual_errors = {}
         facts = {known.images: known.facts for known in read_known_questions(arguments.facts)}
-        visual_errors = {
-            policy: where_errors_are_common(
-                scored[policy],
-                facts,
+        for policy in best_of_n:
+            misread = {
+                record.pid: misread_candidates(record, facts.get(record.images, ()))
+                for _, _, record in read_shards(scored[policy], CandidateRecord)
+            }
+            questions = list(read_scored(scored[policy]))
+            counted[policy] = misreadings(questions, misread)
+            visual_errors[policy] = where_errors_are_common(
+                questions,
+                misread,
                 aggregation,
                 samples=arguments.bootstrap_samples,
                 seed=arguments.seed,
                 workers=arguments.workers,
             )
-            for policy in best_of_n
-        }
-        misread = {policy: misreadings(scored[policy], facts) for policy in best_of_n}
     corruption, stages = arguments.corruption, arguments.stages
     evidence = Evidence(
         best_of_n=best_of_n,
         visual_errors=visual_errors,
-        misreadings=misread,
+        misreadings=counted,
         corruption=read_document(corruption, CorruptionMetrics) if corruption else None,
         interventions=read_intervention_metrics(
             reports.named_files("--intervention", arguments.intervention)

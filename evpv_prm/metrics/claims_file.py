@@ -62,7 +62,7 @@ class UntestedClaim(Strict):
 class Misreadings(Strict):
     """Candidates that rely on a visual fact known to be wrong, by what the judge says of them.
 
-    In `found` of them it calls a step wrong without the gate, which has nothing to add there.
+    In `found` of them it calls a step wrong without the gate, which has little to add there.
     """
 
     candidates: int

@@ -88,7 +88,7 @@ def _tables(report: ClaimsReport, of: str) -> Iterator[Table]:
             "rely on a visual fact that is known to be wrong, whatever they answer.",
             *(
                 f"Of {each.candidates} candidates of {policy} that rely on such a fact, the judge "
-                f"calls a step of {each.found} wrong without the gate, which has nothing to add "
+                f"calls a step of {each.found} wrong without the gate, which has little to add "
                 "there."
                 for policy, each in report.misreadings.items()
             ),
@@ -104,8 +104,8 @@ def _tables(report: ClaimsReport, of: str) -> Iterator[Table]:
             labels=2,
             notes=[
                 "Shares of the captions' items that are corrupted, nominal. With DROP, nothing is "
-                "left of a caption at 100 %: a judge that has the image looks for itself again, "
-                "where the rest of a caption could pass for all that there is."
+                "left of a caption at 100 %: a judge that has the image has nothing else to go by, "
+                "where what is left of a caption could pass for all that there is."
             ],
         )
 

@@ -31,7 +31,7 @@ from evpv_prm.metrics.metrics_file import OVERALL
 from evpv_prm.metrics.stage_file import StageMetrics
 from evpv_prm.records import CandidateRecord
 from evpv_prm.reward import gate
-from evpv_prm.tabulate_claims import has_common_errors
+from evpv_prm.tabulate_claims import errors_are_common, misread_candidates
 from tests import measured
 
 AGGREGATION = measured.AGGREGATION
@@ -308,7 +308,8 @@ def test_errors_are_common_where_a_quarter_of_the_candidates_makes_one(
     candidates: list[dict[str, Any]], is_common: bool
 ) -> None:
     record = CandidateRecord.model_validate(question("q", *candidates))
-    assert has_common_errors(record, [PictureFact.model_validate(FACT)]) is is_common
+    misread = misread_candidates(record, [PictureFact.model_validate(FACT)])
+    assert errors_are_common(misread) is is_common
 
 
 # The command
