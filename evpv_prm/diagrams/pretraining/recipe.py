@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -41,11 +42,13 @@ PLANS = {
         mix=_VERIFIER_MIX, early_mix=_VERIFIER_MIX | {"glance": 12}, early=0.3,
     ),
     "verifier-habits": Plan(
-        "verifier-habits", 500, 0.004, 1e-3, difficulty=0.7, after="verifier",
+        "verifier-habits", 800, 0.004, 1e-3, difficulty=0.7, after="verifier",
         mix={
-            "describe_at_times": 1, "judge_leniently": 3, "glance": 1, "caption": 2, "audit": 2.5,
+            "describe_at_times": 4, "judge_leniently": 3, "glance": 1, "caption": 2, "audit": 2.5,
             "premises": 0.3, "judge_from_text": 0.5, "audit_drill": 0.3,
         },
+        # What an audit concludes from its checks hangs on how its list of errors begins.
+        decisive=('":[],"', '":[{"'),
     ),
     "policy": Plan(
         "policy", 900, 0.01, 2e-3, difficulty=0.3, after="policy-align",
@@ -58,10 +61,10 @@ _STUDENTS = {"verifier": Verifier, "policy": Policy}
 _WORDS = frozenset(word for label in LABELS for word in label.split())
 
 
-def weigh(token: str) -> float:
+def weigh(token: str, decisive: Collection[str] = ()) -> float:
     """Say how much a token of a reply counts: verdicts most, what only frames them little."""
     word = token.strip()
-    if word in ("right", "wrong", "true", "false"):
+    if word in ("right", "wrong", "true", "false") or word in decisive:
         return 2.0
     if word.isdigit() or word == "null":
         return 1.0
@@ -93,7 +96,7 @@ def run(name: str, work: Path, seed: int, report: Report) -> None:
     """Run a stage; it goes on from its checkpoint or starts from the stages that it builds on."""
     plan = PLANS[name]
     student: Student = _STUDENTS[name.partition("-")[0]](seed) if name != TEXT else Verifier(seed)
-    encoder = Encoder(student.tokenizer, weigh)
+    encoder = Encoder(student.tokenizer, partial(weigh, decisive=plan.decisive))
     if name.endswith("-see"):
         stages.see(student, plan, seed, work, report)
     elif name == TEXT:

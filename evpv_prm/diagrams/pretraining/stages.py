@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,8 @@ class Plan:
     """The share of the steps, from the first, that draw from `early_mix`."""
     after: str | None = None
     """The stage whose model it goes on with."""
+    decisive: Collection[str] = ()
+    """Tokens of a reply that count as much as a verdict."""
 
 
 def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -> None:
