@@ -1,10 +1,11 @@
-"""Which errors the demo's policy makes, and which wrong steps its verifier finds.
+"""Which errors the demo's policy makes, and which of them its verifier finds.
 
     python -m benchmarks.errors [results/demo]
 
 Reads a finished run of the demo. Prints the share of the policy's wrong answers that rest on a
-visual fact which the picture contradicts, and the wrong steps of labelled solutions that the
-verifier calls wrong: those that state a fact, and those that conclude.
+visual fact which the picture contradicts; the wrong steps of labelled solutions that the verifier
+calls wrong: those that state a fact, and those that conclude; and how many of the audits whose own
+checks reject a fact then list an error, which is what the gate goes by.
 """
 
 from __future__ import annotations
@@ -53,6 +54,22 @@ def wrong_steps(results: Path) -> Counter[tuple[bool, bool]]:
     )
 
 
+def rejecting_audits(results: Path) -> list[bool]:
+    """Say of each audit whose checks reject a fact whether it lists an error."""
+    files = sorted(results.glob("scored/*/*/*.jsonl"))
+    audits = [
+        candidate.eval.visual_checklist_evaluation
+        for _, _, record in read_shards(files, CandidateRecord)
+        for candidate in record.candidates
+        if isinstance(candidate, Candidate) and candidate.eval
+    ]
+    return [
+        bool(audit["errors_and_hallucinations"])
+        for audit in audits
+        if audit and not all(check["holds"] for check in audit["checks"])
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -69,6 +86,8 @@ def main() -> int:
     for states_fact, name in ((True, "state a fact"), (False, "conclude")):
         found, missed = steps[states_fact, True], steps[states_fact, False]
         print(f"{found} of {found + missed} wrong steps that {name} are called wrong")
+    listed = rejecting_audits(results)
+    print(f"{sum(listed)} of {len(listed)} audits that reject a fact list an error")
     return 0
 
 

@@ -21,6 +21,14 @@ _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
+class _Check:
+    """What an audit that checks fact by fact quotes as true, and whether the fact holds."""
+
+    seen: str
+    holds: bool
+
+
+@dataclass(frozen=True)
 class Audit:
     """An audit and how its findings fit the steps: a premise a step, None where there is none."""
 
@@ -35,8 +43,9 @@ def read_audit(
 ) -> Audit:
     """Match the findings of an audit with the visual facts behind the steps.
 
-    A fact is contradicted if a finding is about it. The others are supported, or unclear if some
-    finding fits no fact; all are unaudited if the audit failed.
+    A fact is contradicted if a finding is about it, or if the audit's own check of it says that it
+    does not hold. The others are supported, or unclear if some finding fits no fact; all are
+    unaudited if the audit failed.
 
     Args:
         dependencies: the visual fact of each step, None, blank or "null" where it has none.
@@ -50,12 +59,14 @@ def read_audit(
     for finding in _findings(evaluation):
         about = best_match(finding["statement"], distinct)
         (loose if about is None else by_fact[about]).append(finding)
+    checks = _checks(evaluation)
     premises: list[Premise | None] = [
         None
         if fact is None
         else Premise(
             fact=fact,
-            status=_status(by_fact[fact], loose, reliability),
+            status=_status(by_fact[fact], checks.get(fact), loose, reliability),
+            seen=checks[fact].seen if fact in checks else None,
             findings=by_fact[fact],
         )
         for fact in facts
@@ -87,10 +98,12 @@ def similarity(first: str, second: str) -> float:
     return max(dice, ALIKE) if short in long else dice
 
 
-def _status(about: Sequence[Finding], loose: Sequence[Finding], p: float | None) -> Status:
+def _status(
+    about: Sequence[Finding], check: _Check | None, loose: Sequence[Finding], p: float | None
+) -> Status:
     if p is None:
         return "unaudited"
-    if about:
+    if about or (check and not check.holds):
         return "contradicted"
     return "unclear" if loose else "supported"
 
@@ -107,6 +120,18 @@ def _findings(evaluation: Mapping[str, Any] | None) -> list[Finding]:
         for error in (errors if isinstance(errors, list) else [])
         if isinstance(error, dict)
     ]
+
+
+def _checks(evaluation: Mapping[str, Any] | None) -> dict[str, _Check]:
+    """Read the checks by their fact, which an audit repeats as the checklist has it."""
+    checks = (evaluation or {}).get("checks")
+    return {
+        str(check.get("fact", "")).strip(): _Check(
+            seen=str(check.get("evidence", "")), holds=check.get("holds") is not False
+        )
+        for check in (checks if isinstance(checks, list) else [])
+        if isinstance(check, dict)
+    }
 
 
 def _texts(evaluation: Mapping[str, Any] | None, name: str) -> list[str]:

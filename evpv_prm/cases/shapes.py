@@ -39,10 +39,14 @@ class Finding(TypedDict):
 
 
 class Premise(TypedDict):
-    """The visual fact behind a step, and what the audit says of it."""
+    """The visual fact behind a step, and what the audit says of it.
+
+    `seen` is what the audit's check of the fact quotes as true, None where it made none.
+    """
 
     fact: str
     status: Status
+    seen: str | None
     findings: Sequence[Finding]
 
 

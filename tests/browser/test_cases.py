@@ -182,6 +182,27 @@ def test_premises_are_marked_with_the_auditors_reason(tab: Tab) -> None:
     expect(page.locator("#candidate-2 .remarks").first).to_contain_text("Only the legs are.")
 
 
+def test_a_fact_that_an_audits_check_rejects_is_contradicted_by_what_it_saw(tab: Tab) -> None:
+    page = tab.open(BETTER)
+    rejected = page.locator("#candidate-3 .premise").first
+    expect(rejected).to_contain_text(f"{SEEN['BC']} contradicted")
+    expect(rejected.locator(".seen")).to_have_text("Leg BC is labelled 9.")
+    expect(page.locator("#candidate-1 .seen")).to_have_count(0)
+
+
+def test_a_question_keeps_its_room_beside_many_tied_choices(new_tab: Open, cases: Path) -> None:
+    tab = new_tab(cases, viewport={"width": 1300, "height": 800})
+    page = tab.open(BETTER)
+    page.evaluate(
+        """() => document.querySelectorAll(".choices td").forEach((cell) => {
+            for (let n = 0; n < 8; n++) cell.append(cell.firstChild.cloneNode(true));
+        })"""
+    )
+    asked = page.locator("#case .question").bounding_box()
+    assert asked is not None
+    assert asked["width"] >= 250
+
+
 def test_the_judges_evidence_stands_beside_its_verdict(tab: Tab) -> None:
     page = tab.open(BETTER)
     steps = page.locator("#candidate-2 .step")

@@ -31,12 +31,17 @@ def finding(statement: str, reason: str, severity: str = "High") -> dict[str, st
     return {"faulty_statement": statement, "correction_or_reason": reason, "severity": severity}
 
 
+def check(fact: str, evidence: str, *, holds: bool) -> dict[str, Any]:
+    return {"fact": fact, "evidence": evidence, "holds": holds}
+
+
 def candidate(
     answer: str,
     steps: Sequence[tuple[str, str | None, int | None]],
     *,
     p: float | None = 1.0,
     findings: Sequence[dict[str, str]] = (),
+    checks: Sequence[dict[str, Any]] = (),
     omissions: Sequence[str] = (),
     failures: Sequence[str] = (),
     evidence: Sequence[str | None] | None = None,
@@ -50,6 +55,7 @@ def candidate(
         "visual_checklist": text,
         "visual_step_indices": visual,
         "visual_checklist_evaluation": {
+            "checks": list(checks),
             "errors_and_hallucinations": list(findings),
             "omissions": list(omissions),
             "p_score": p,
@@ -108,6 +114,7 @@ CAUTIOUS = candidate(
     "10",
     [("By Pythagoras AB = √(6² + 8²).", SEEN["BC"], 1), ("That is 100.", None, -1)],
     p=0.8,
+    checks=[check(SEEN["BC"], "Leg BC is labelled 9.", holds=False)],
 )
 FAILED = {"error": "truncated", "detail": "the reply ends inside its JSON", "rawoutput": MARKUP}
 UNAUDITED = candidate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import PIL.Image
@@ -20,6 +21,12 @@ from evpv_prm.diagrams import (
     trim_vocabulary,
 )
 from evpv_prm.diagrams.architectures import NAMES, Name
+from evpv_prm.diagrams.draw import pixels
+from evpv_prm.diagrams.pretraining import tasks
+from evpv_prm.diagrams.pretraining.batches import collate
+from evpv_prm.diagrams.pretraining.encoding import Encoder, Sequences
+from evpv_prm.diagrams.pretraining.students import Verifier
+from evpv_prm.diagrams.questions import DATASOURCES, make_problem
 from evpv_prm.engine.base import Image, Request, Sampling
 from evpv_prm.errors import UserError
 
@@ -178,6 +185,31 @@ def test_vllm_says_what_transformers_says_and_counts_the_same_tokens(name, train
     for prompt, each in zip(questions, arguments, strict=True):
         of_images = (each["input_ids"] == trained.compact.config.image_token_id).sum()
         assert of_images == 16 * len(prompt.image_order)
+
+
+def test_an_audit_that_rejects_a_fact_lists_an_error_and_else_none():
+    import torch
+
+    student = Verifier(0)
+    student.model.load_state_dict(packing.unpack("verifier", packing.weights_file("verifier")))
+    student.model.eval()
+    encoder = Encoder(student.tokenizer, lambda _token: 1.0)
+    (none,), (some,) = (encoder.encode(form) for form in ('":[],"', '":[{"'))
+    right = []
+    for seed in range(60):
+        rng = Random(seed)
+        exchange = tasks.audit(rng, make_problem(rng, rng.choice(DATASOURCES), 0.5))
+        [(prompt, reply)] = exchange.turns
+        said, mark, _ = reply.partition('"errors_and_hallucinations')
+        ids = encoder.encode(student.render(prompt)) + encoder.encode(said + mark)
+        batch = collate([Sequences(ids, [0.0] * (len(ids) - 1) + [1.0], [])], student.places)
+        with torch.no_grad():
+            seen = student.look([pixels(diagram) for diagram in exchange.diagrams])
+            logits = student.head(student.read(batch, seen)[0, len(ids) - 1])
+        right.append(('"holds":false' in reply, bool(logits[some] > logits[none])))
+    # Else the gate would idle although the audit has found what is wrong.
+    assert sum(rejects == lists for rejects, lists in right) >= 57
+    assert {rejects for rejects, _ in right} == {False, True}
 
 
 def test_the_expanded_verifier_is_the_compact_one_to_transformers(pictures, tmp_path):

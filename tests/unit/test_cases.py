@@ -30,6 +30,7 @@ from tests.browser.world import (
     SOLUTIONS,
     UNAUDITED,
     candidate,
+    check,
     finding,
     question,
     ungated,
@@ -86,6 +87,22 @@ def test_a_finding_about_nothing_in_the_list_leaves_the_rest_unclear() -> None:
     assert [each["statement"] for each in loose] == ["The circle is red.", SEEN["AC"]]
 
 
+def test_a_fact_that_the_audits_own_check_rejects_is_contradicted() -> None:
+    checks = [
+        check(SEEN["AC"], "Leg AC is labelled 7.", holds=False),
+        check(SEEN["BC"], SEEN["BC"], holds=True),
+    ]
+    facts = [SEEN["AC"], SEEN["BC"], SEEN["AB"]]
+    audit = read_audit(facts, {"checks": checks, "errors_and_hallucinations": []}, 1.0)
+    assert [premise and (premise["status"], premise["seen"]) for premise in audit.premises] == [
+        ("contradicted", "Leg AC is labelled 7."),
+        ("supported", SEEN["BC"]),
+        ("supported", None),
+    ]
+    unaudited = read_audit(facts, {"checks": checks}, None)
+    assert {premise and premise["status"] for premise in unaudited.premises} == {"unaudited"}
+
+
 def test_without_a_reliability_nothing_was_audited() -> None:
     assert statuses([SEEN["AC"], None], [], None) == ["unaudited", None]
 
@@ -97,6 +114,8 @@ def test_without_a_reliability_nothing_was_audited() -> None:
         {},
         {"errors_and_hallucinations": "none", "omissions": "none"},
         {"errors_and_hallucinations": ["AC is 7"], "omissions": [3]},
+        {"checks": [SEEN["AC"], {"holds": False}]},
+        {"checks": {"fact": SEEN["AC"], "holds": False}},
     ],
 )
 def test_an_audit_in_another_shape_has_no_findings(evaluation: dict[str, Any] | None) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from operator import add, floordiv, mul, sub
 from pathlib import Path
 from random import Random
@@ -20,7 +21,7 @@ from evpv_prm.diagrams.packing import unpack
 from evpv_prm.diagrams.pretraining import recipe, stages, tasks
 from evpv_prm.diagrams.pretraining.batches import collate
 from evpv_prm.diagrams.pretraining.encoding import Encoder, Sequences, Turn
-from evpv_prm.diagrams.pretraining.learning import rate_factor
+from evpv_prm.diagrams.pretraining.learning import precision, rate_factor
 from evpv_prm.diagrams.pretraining.probe import shown
 from evpv_prm.diagrams.pretraining.students import Policy, Student, Verifier
 from evpv_prm.diagrams.questions import DATASOURCES, make_problem
@@ -30,9 +31,13 @@ from evpv_prm.parsing import parse_audit, parse_candidate, parse_caption, parse_
 from evpv_prm.records import Candidate, Caption
 
 STUDENTS = [Verifier, Policy]
+VERIFIER_STAGES = [
+    *("verifier-see", recipe.TEXT, "verifier-align"),
+    *("verifier", "verifier-habits", "verifier-pairs"),
+]
 TAUGHT = [
     *((recipe.PLANS[recipe.TEXT], Verifier), (recipe.PLANS["verifier"], Verifier)),
-    *((recipe.PLANS["policy"], Policy), (recipe.PLANS["verifier-habits"], Verifier)),
+    *((recipe.PLANS["policy"], Policy), (recipe.PLANS["verifier-pairs"], Verifier)),
 ]
 
 
@@ -93,6 +98,27 @@ def test_every_task_of_the_recipe_teaches_something(plan: stages.Plan, make: typ
         else:
             sequences = encoder.sequences(_turns(student, name, 2))
         assert any(weight > 0 for weight in sequences.weights)
+
+
+def test_whether_an_audit_lists_an_error_counts_as_much_as_a_verdict() -> None:
+    plan = recipe.PLANS[recipe.LAST["verifier"]]
+    encoder = Encoder(Verifier(0).tokenizer, partial(recipe.weigh, decisive=plan.decisive))
+    name = "errors_and_hallucinations"
+    for form in (f'{name}":[],"omissions', f'{name}":[{{"faulty_statement'):
+        frame, beginning, _ = encoder.encode(form)
+        [verdict] = encoder.encode("true")
+        weights = encoder.weights([frame, beginning, verdict])
+        assert weights[0] < weights[1] == weights[2]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_is_computed_with_where_the_processor_can(
+    native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    with precision():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if native else torch.float32)
 
 
 def test_the_verdict_on_a_claim_says_whether_it_is_the_truth() -> None:
@@ -170,7 +196,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_model(
     folders = [tmp_path / name for name in ("killed", "whole")]
     for folder in folders:
         folder.mkdir()
-    for name in ("verifier-see", recipe.TEXT, "verifier-align", "verifier", "verifier-habits"):
+    for name in VERIFIER_STAGES:
         plan = replace(recipe.PLANS[name], steps=3, tokens=512)
         monkeypatch.setitem(recipe.PLANS, name, plan)
         monkeypatch.setattr(stages, "REPORT_EVERY", 2)

@@ -107,8 +107,10 @@
 
   function premise(step) {
     if (!step.premise) return null;
-    const { fact, status, findings } = step.premise;
+    const { fact, status, seen, findings } = step.premise;
     const [sign, label] = STATUS[status];
+    // A check mostly quotes what the fact or a finding says anyway.
+    const isNews = seen && seen !== fact && findings.every((each) => each.reason !== seen);
     const severities = findings.map((each) => each.severity).filter(Boolean);
     return h(
       `div.premise.${status}`,
@@ -120,6 +122,7 @@
         h("span.fact", {}, fact),
         " ",
         h("span.status", {}, severities.length ? `${label} (${severities.join(", ")})` : label),
+        isNews && h("p.seen", {}, seen),
         findings.map((finding) => h("p.reason", {}, finding.reason)),
       ),
     );

@@ -21,6 +21,15 @@ WEIGHT_DECAY = 0.3
 """Of Muon: without it, a layer's output soon drowns what earlier layers wrote."""
 
 
+def precision() -> torch.autocast:
+    """Return the context to compute in: bfloat16 where the processor multiplies it, else float32.
+
+    Where it does not, bfloat16 is emulated and takes many times as long as float32.
+    """
+    native = torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return torch.autocast("cpu", torch.bfloat16, enabled=native)
+
+
 class Optimisers:
     """Muon for the matrices inside the layers, AdamW for everything else."""
 

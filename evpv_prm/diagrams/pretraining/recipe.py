@@ -22,6 +22,10 @@ _VERIFIER_MIX = {
     "glance": 2, "describe": 0.5, "caption": 2.5, "judge": 2, "judge_from_text": 2.5,
     "audit": 3, "premises": 0.5, "drill": 0.3, "audit_drill": 0.5, "judge_drill": 0.4,
 }  # fmt: skip
+_HABITS_MIX = {
+    "describe_at_times": 1, "judge_leniently": 3, "glance": 1, "caption": 2, "audit": 2.5,
+    "premises": 0.3, "judge_from_text": 0.5, "audit_drill": 0.3,
+}  # fmt: skip
 _POLICY_MIX = {"glance": 1, "answer": 5, "solve": 2, "caption": 1.5, "drill": 0.5}
 PLANS = {
     TEXT: Plan(
@@ -42,11 +46,11 @@ PLANS = {
         mix=_VERIFIER_MIX, early_mix=_VERIFIER_MIX | {"glance": 12}, early=0.3,
     ),
     "verifier-habits": Plan(
-        "verifier-habits", 800, 0.004, 1e-3, difficulty=0.7, after="verifier",
-        mix={
-            "describe_at_times": 4, "judge_leniently": 3, "glance": 1, "caption": 2, "audit": 2.5,
-            "premises": 0.3, "judge_from_text": 0.5, "audit_drill": 0.3,
-        },
+        "verifier-habits", 500, 0.004, 1e-3, difficulty=0.7, after="verifier", mix=_HABITS_MIX,
+    ),
+    "verifier-pairs": Plan(
+        "verifier-pairs", 400, 0.003, 1e-3, difficulty=0.7, after="verifier-habits",
+        mix=_HABITS_MIX | {"describe_at_times": 6},
         # What an audit concludes from its checks hangs on how its list of errors begins.
         decisive=('":[],"', '":[{"'),
     ),
@@ -55,7 +59,7 @@ PLANS = {
         mix=_POLICY_MIX, early_mix=_POLICY_MIX | {"glance": 11}, early=0.4,
     ),
 }  # fmt: skip
-LAST: Mapping[architectures.Name, str] = {"verifier": "verifier-habits", "policy": "policy"}
+LAST: Mapping[architectures.Name, str] = {"verifier": "verifier-pairs", "policy": "policy"}
 """The stage that a model comes from."""
 _STUDENTS = {"verifier": Verifier, "policy": Policy}
 _WORDS = frozenset(word for label in LABELS for word in label.split())

@@ -20,7 +20,7 @@ from evpv_prm.diagrams.model_inputs import Picture
 from evpv_prm.diagrams.pretraining import checkpoints, tasks
 from evpv_prm.diagrams.pretraining.batches import Batch, collate
 from evpv_prm.diagrams.pretraining.encoding import Encoder, Sequences, Turn
-from evpv_prm.diagrams.pretraining.learning import Optimisers, rate_factor, reply_loss
+from evpv_prm.diagrams.pretraining.learning import Optimisers, precision, rate_factor, reply_loss
 from evpv_prm.diagrams.pretraining.probe import NOTHING, Probe, shown
 from evpv_prm.diagrams.pretraining.students import Student, is_circuit, is_language
 from evpv_prm.diagrams.questions import DATASOURCES, make_problem
@@ -68,7 +68,7 @@ def see(student: Student, plan: Plan, seed: int, folder: Path, report: Report) -
         rng = Random(f"{seed} pretraining {plan.name} {step}")
         diagrams = _draw(rng, plan)
         values, labels = shown(diagrams)
-        with torch.autocast("cpu", torch.bfloat16):
+        with precision():
             said_values, said_labels = probe(student.look([pixels(d) for d in diagrams]))
         is_value = values != NOTHING
         value_losses = functional.cross_entropy(
@@ -120,7 +120,7 @@ def align(
         values, labels = shown(diagrams)
         is_value = values != NOTHING
         batch = collate([before] * len(diagrams), student.places)
-        with torch.autocast("cpu", torch.bfloat16):
+        with precision():
             seen = student.look([pixels(d) for d in diagrams])
             states = student.first_layer(batch, seen)[:, end - TOKENS : end]
             _, said = probe(states[is_value])
@@ -242,7 +242,7 @@ def _loss(
     pictures: Sequence[Picture],
     name: str,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    with torch.autocast("cpu", torch.bfloat16):
+    with precision():
         states = student.read(batch, student.look(pictures) if pictures else None)
         loss, hits = reply_loss(states, student.head, batch, student.unused)
     # A reply without values counts as a whole.
