@@ -196,7 +196,7 @@ def test_an_audit_that_rejects_a_fact_lists_an_error_and_else_none():
     encoder = Encoder(student.tokenizer, lambda _token: 1.0)
     (none,), (some,) = (encoder.encode(form) for form in ('":[],"', '":[{"'))
     right = []
-    for seed in range(60):
+    for seed in range(30):
         rng = Random(seed)
         exchange = tasks.audit(rng, make_problem(rng, rng.choice(DATASOURCES), 0.5))
         [(prompt, reply)] = exchange.turns
@@ -208,7 +208,7 @@ def test_an_audit_that_rejects_a_fact_lists_an_error_and_else_none():
             logits = student.head(student.read(batch, seen)[0, len(ids) - 1])
         right.append(('"holds":false' in reply, bool(logits[some] > logits[none])))
     # Else the gate would idle although the audit has found what is wrong.
-    assert sum(rejects == lists for rejects, lists in right) >= 57
+    assert sum(rejects == lists for rejects, lists in right) >= 28
     assert {rejects for rejects, _ in right} == {False, True}
 
 

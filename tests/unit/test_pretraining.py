@@ -197,7 +197,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_model(
     for folder in folders:
         folder.mkdir()
     for name in VERIFIER_STAGES:
-        plan = replace(recipe.PLANS[name], steps=3, tokens=512)
+        plan = replace(recipe.PLANS[name], steps=2, tokens=512)
         monkeypatch.setitem(recipe.PLANS, name, plan)
         monkeypatch.setattr(stages, "REPORT_EVERY", 2)
         with pytest.raises(KeyboardInterrupt):
