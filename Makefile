@@ -32,7 +32,7 @@ demo-quick: setup ## the same on fewer questions
 		--configfile profiles/demo/experiment.yaml profiles/demo/quick.yaml
 	@echo "Look at $(DEMO)-quick/report.html and $(DEMO)-quick/cases/index.html"
 
-pretrain: setup ## train the demo's tiny models from nothing, into the package (an hour; many without bfloat16)
+pretrain: setup ## train the demo's tiny models from nothing, into the package (about an hour with bfloat16)
 	@$(IN_VENV) python -m evpv_prm.diagrams.pretrain --work results/pretraining \
 		--weights evpv_prm/diagrams/weights
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from evpv_prm import cli
@@ -24,13 +25,18 @@ from evpv_prm.records import Candidate, CandidateRecord
 from evpv_prm.tabulate_claims import misreads
 
 
-def wrong_answers(results: Path) -> list[bool]:
+def read_scored(results: Path) -> list[CandidateRecord]:
+    """Return the scored questions of a run."""
+    files = sorted(results.glob("scored/*/*/*.jsonl"))
+    return [record for _, _, record in read_shards(files, CandidateRecord)]
+
+
+def wrong_answers(results: Path, scored: Sequence[CandidateRecord]) -> list[bool]:
     """Say of each wrong answer of the policy whether it misreads a picture."""
     facts = results / "world/facts.jsonl"
     known = {question.images: question for question in read_known_questions(facts)}
-    files = sorted(results.glob("scored/*/*/*.jsonl"))
     misread = []
-    for _, _, record in read_shards(files, CandidateRecord):
+    for record in scored:
         question = known[record.images]
         truth = ground_truth(question.question, question.answer, None)
         misread += [
@@ -54,19 +60,18 @@ def wrong_steps(results: Path) -> Counter[tuple[bool, bool]]:
     )
 
 
-def rejecting_audits(results: Path) -> list[bool]:
+def rejecting_audits(scored: Sequence[CandidateRecord]) -> list[bool]:
     """Say of each audit whose checks reject a fact whether it lists an error."""
-    files = sorted(results.glob("scored/*/*/*.jsonl"))
     audits = [
         candidate.eval.visual_checklist_evaluation
-        for _, _, record in read_shards(files, CandidateRecord)
+        for record in scored
         for candidate in record.candidates
         if isinstance(candidate, Candidate) and candidate.eval
     ]
     return [
         bool(audit["errors_and_hallucinations"])
         for audit in audits
-        if audit and not all(check["holds"] for check in audit["checks"])
+        if audit and not all(check["holds"] for check in audit.get("checks", []))
     ]
 
 
@@ -80,13 +85,14 @@ def main() -> int:
         help="folder of the run (default: %(default)s)",
     )
     results = parser.parse_args().results
-    misread = wrong_answers(results)
+    scored = read_scored(results)
+    misread = wrong_answers(results, scored)
     print(f"{sum(misread)} of {len(misread)} wrong answers rest on a misread fact")
     steps = wrong_steps(results)
     for states_fact, name in ((True, "state a fact"), (False, "conclude")):
         found, missed = steps[states_fact, True], steps[states_fact, False]
         print(f"{found} of {found + missed} wrong steps that {name} are called wrong")
-    listed = rejecting_audits(results)
+    listed = rejecting_audits(scored)
     print(f"{sum(listed)} of {len(listed)} audits that reject a fact list an error")
     return 0
 

@@ -47,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         torch.set_num_threads(arguments.threads)
     stages = list(recipe.PLANS) if arguments.stages is None else arguments.stages
     recipe.check_names(stages)
-    arguments.work.mkdir(parents=True, exist_ok=True)
     for stage in stages:
         recipe.run(stage, arguments.work, arguments.seed, reporter(arguments.work))
     if arguments.weights:
@@ -60,6 +59,8 @@ def reporter(work: Path) -> Callable[[Mapping[str, Any]], None]:
 
     def report(figures: Mapping[str, Any]) -> None:
         print(" ".join(f"{name}={value}" for name, value in figures.items()), flush=True)
+        # Not made before there is something to write: a stage may lack what it builds on.
+        work.mkdir(parents=True, exist_ok=True)
         with (work / "curves.jsonl").open("ab") as stream:
             stream.write(orjson.dumps(figures, option=orjson.OPT_APPEND_NEWLINE))
 

@@ -216,6 +216,8 @@ def test_a_killed_pretraining_goes_on_to_the_same_model(
 def test_a_stage_needs_those_that_it_builds_on(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the stage policy-align has not come to its end"):
         recipe.run("policy", tmp_path, 0, lambda _figures: None)
+    with pytest.raises(UserError, match="the stage policy-align has not come to its end"):
+        pretrain.main(["--work", str(tmp_path / "new"), "--stages", "policy"])
     with pytest.raises(UserError, match="'write': expected some of read,"):
         pretrain.main(["--work", str(tmp_path / "new"), "--stages", "write"])
     assert not (tmp_path / "new").exists()
