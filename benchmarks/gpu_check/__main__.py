@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu_check [--output FILE.json]
 
-Takes no more than 12 minutes, and needs torch, transformers, pydantic, orjson, pillow and jinja2:
+Made to take at most 12 minutes. Needs torch, transformers, pydantic, orjson, pillow and jinja2:
 no vLLM, no ms-swift, no download. The model has Qwen2.5-VL-7B's shape and random weights. Parts:
 
     node                what the machine has (compilers, headers, driver); one Triton kernel
