@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib.metadata
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,7 @@ KERNELS = {
 
 def parts() -> list[str]:
     """Return the names of the parts in their order; a kernel that is not installed has none."""
-    installed = {each.name.lower().replace("_", "-") for each in importlib.metadata.distributions()}
-    kernels = [kernel for kernel, package in KERNELS.items() if package in installed]
+    kernels = [each for each, package in KERNELS.items() if any(distributions(name=package))]
     return ["node", *(f"training-{kernel}" for kernel in kernels), "serving", "verdicts"]
 
 
