@@ -29,6 +29,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from evpv_prm import cli
+
 KERNELS = {
     "sdpa": "torch",
     "flash_attention_2": "flash-attn",
@@ -115,27 +117,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     from evpv_prm.plan.tables import SHIPPED_RATES, format_rates, read_rates
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu":
-        torch.set_num_threads(1)  # in so small a model, more only wait for each other
+    # What the CPU computes are models so small that more threads would only wait for each other.
+    torch.set_num_threads(1)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     scale = REAL if gpu and not arguments.small else NARROW
     model = "Qwen2.5-VL-7B's shape" if scale.is_real else "a narrow model, which shows no speed"
     print(f"on {gpu or 'the CPU'}: {model}; short rows have {scale.short_row} tokens, long ones "
           f"{scale.long_row}, with a picture of {scale.picture_side**2}")  # fmt: skip
     chosen = [arguments.only] if arguments.only else parts()
-    results = {}
+    results: dict[str, Any] = {}
+    found = {"gpu": gpu, "parts": results, "rates": []}
+
+    def keep() -> None:
+        if arguments.output:
+            write_json(arguments.output, found)
+
+    keep()  # what cannot be written is known before anything was measured
     for place, part in enumerate(chosen, start=1):
         print(f"[{place}/{len(chosen)}] {part}", flush=True)
         results[part] = run_part(part, scale, device)
         print(f"  {results[part]['seconds']} s in all", flush=True)
+        keep()
     source = f"on {gpu or 'a CPU'} by benchmarks.gpu_check"
     source += "" if scale.is_real else " (a narrow model: not a rate of this class)"
     rates = rows(read_rates(SHIPPED_RATES).values(), numbers(results), scale, source)
     if rates:
         print(f"rows for profiles/rates.csv:\n{format_rates(rates)}", end="")
-    if arguments.output:
-        table = [rate.model_dump() for rate in rates]
-        write_json(arguments.output, {"gpu": gpu, "parts": results, "rates": table})
+    found["rates"] = [rate.model_dump() for rate in rates]
+    keep()
     failed = [part for part in chosen if results[part]["failure"]]
     if failed:
         print(f"failed: {', '.join(failed)}")
@@ -143,4 +152,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.run(main))
