@@ -5,9 +5,10 @@ its own. `shared`: this pipeline's (all descriptions, then all audits and judgem
 begin alike; prefix cache on). `sequential`: the reference implementation's (one question at a
 time, batches of 8 with a barrier, prefix cache off, a step's history before the fixed text).
 
-Prints, for each, the prompt tokens that vLLM computed (its own prefix-cache counters) and the wall
-time without loading the model, and the ratios. Also the bytes written by `shared` per question
-over the size of the question's final record.
+Prints, for each, the prompt tokens that vLLM computed (by the count of cached ones that it gives
+with each reply) and the wall time without loading the model, and the ratios. Also, for `shared`,
+the tokens computed over those of the prompts' trie, in which each common beginning occurs once, and
+the bytes written per question over the size of the question's final record.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from PIL import ImageDraw
 from evpv_prm import prompts
 from evpv_prm.config import JudgeDecoding, Model, Scoring, VllmOptions
 from evpv_prm.data.images import load_images
-from evpv_prm.engine.base import Failure, Request, text
+from evpv_prm.engine.base import Failure, Reply, Request, Result, text
 from evpv_prm.engine.store import ResponseStore, StoredEngine
 from evpv_prm.engine.vllm import VllmEngine
 from evpv_prm.evpv_prm_inference import Item, candidate_requests, describe_request, score
@@ -101,14 +102,50 @@ def make_records(
     return records
 
 
-def load(model: Path, *, caching: bool) -> VllmEngine:
+class CountingEngine:
+    """vLLM on the tiny verifier, and what it was asked."""
+
+    def __init__(self, engine: VllmEngine) -> None:
+        self.engine = engine
+        self.identity = engine.identity
+        self.requests: list[Request] = []
+        self.prompt_tokens = 0
+        self.cached = 0
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Result]]:
+        self.requests += requests
+        for index, result in self.engine.generate(requests):
+            assert isinstance(result, Reply), result
+            self.prompt_tokens += result.usage.prompt
+            self.cached += result.usage.cached
+            yield index, result
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def trie(self) -> int:
+        """Return the tokens of all prompts, those of each common beginning counted once."""
+        seen: set[int] = set()
+        total = 0
+        for asked in self.requests:
+            prefix = hash(tuple(image.digest for image in asked.images))
+            new = 0
+            for token in self.engine._prompts.render(asked)["prompt_token_ids"]:
+                prefix = hash((prefix, token))
+                new += prefix not in seen
+                seen.add(prefix)
+            total += max(new, 1)  # the last token of a prompt is computed in any case
+        return total
+
+
+def load(model: Path, *, caching: bool) -> CountingEngine:
     """Start vLLM on the tiny verifier."""
     options = VllmOptions(
         dtype="float32", max_model_len=4096, enforce_eager=True, enable_prefix_caching=caching,
         max_num_batched_tokens=8192, cpu_kv_cache_gib=2,
     )  # fmt: skip
     settings = Model(model=str(model), concurrency=64, vllm=options)
-    return VllmEngine(settings)
+    return CountingEngine(VllmEngine(settings))
 
 
 def run_shared(model: Path, folder: Path, records: Sequence[CandidateRecord]) -> dict[str, Any]:
@@ -121,13 +158,14 @@ def run_shared(model: Path, folder: Path, records: Sequence[CandidateRecord]) ->
         rows = [record.to_row() for record in scored]
         write_rows(folder / "scored.jsonl", rows)
         seconds = time.perf_counter() - started
-        prompt_tokens, cached = engine.prompt_tokens()
+        computed, trie = engine.prompt_tokens - engine.cached, engine.trie()
     final = (folder / "scored.jsonl").stat().st_size
     written = final + sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
     return {
-        "prompt_tokens": prompt_tokens,
-        "computed": prompt_tokens - cached,
+        "prompt_tokens": engine.prompt_tokens,
+        "computed": computed,
         "seconds": seconds,
+        "over_trie": computed / trie,
         "written_over_final": written / final,
     }
 
@@ -164,8 +202,11 @@ def run_sequential(model: Path, folder: Path, records: Sequence[CandidateRecord]
             )
         )
     seconds = time.perf_counter() - started
-    prompt_tokens, cached = engine.prompt_tokens()
-    return {"prompt_tokens": prompt_tokens, "computed": prompt_tokens - cached, "seconds": seconds}
+    return {
+        "prompt_tokens": engine.prompt_tokens,
+        "computed": engine.prompt_tokens - engine.cached,
+        "seconds": seconds,
+    }
 
 
 def _histories(candidate: Candidate) -> Iterator[list[str]]:
@@ -236,6 +277,7 @@ def main() -> None:
         print(f"{schedule:<12}{counts}{row['seconds']:>10.1f}")
     print(f"prompt tokens computed: {sequential['computed'] / shared['computed']:.1f} times fewer")
     print(f"wall time: {sequential['seconds'] / shared['seconds']:.1f} times less")
+    print(f"prompt tokens computed over their trie: {shared['over_trie']:.2f}")
     print(f"bytes written over final records: {shared['written_over_final']:.2f}")
 
 

@@ -7,8 +7,8 @@ import itertools
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from evpv_prm.config import Model
@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 QUEUE_DEPTH = 2
 """Requests handed to vLLM ahead of time, per request in flight: enough to keep it busy, few enough
 that a million requests do not sit in memory with their images."""
+
+TEXTS = 65536
+"""Tokens whose texts are remembered."""
 
 
 class VllmEngine:
@@ -66,15 +69,18 @@ class VllmEngine:
             check_fits(model, len(memory_gb), min(memory_gb))
         with core_tied_to_this_process() as reason:
             try:
-                self._llm = LLM(**_llm_options(model, on_gpu))
+                tokenizer = load_tokenizer(model)
+                self._llm = LLM(**_llm_options(model, on_gpu, has_fast_tokenizer=tokenizer.is_fast))
             except (OSError, ValueError, RuntimeError) as error:
                 logger.error("loading %s", model.model, exc_info=True)
                 told = reason.read_text() if reason.exists() else one_line(error)
                 raise UserError(f"model {model.model}: cannot be loaded: {told}") from error
-        self._prompts = PromptRenderer(self._llm)
-        tokenizer = self._llm.get_tokenizer()
+        self._prompts = PromptRenderer(self._llm, tokenizer)
         self._first_tokens = cache(lambda choices: first_tokens(tokenizer, choices))
         self._deciding_tokens = cache(lambda *field: deciding_tokens(tokenizer, *field))
+        decode = partial(tokenizer.decode, clean_up_tokenization_spaces=False)
+        self._text = partial(decode, skip_special_tokens=True)
+        self._token_text = lru_cache(TEXTS)(lambda token: decode([token]))
         self._numbers = itertools.count()
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Result]]:
@@ -129,13 +135,6 @@ class VllmEngine:
         del self._llm
         gc.collect()
 
-    def prompt_tokens(self) -> tuple[int, int]:
-        """Return the prompt tokens so far, and how many of them the prefix cache spared."""
-        counters: dict[str, Any] = {metric.name: metric for metric in self._llm.get_metrics()}
-        names = ("vllm:prompt_tokens", "vllm:prefix_cache_hits")
-        total, cached = (int(counters[name].value) for name in names)
-        return total, cached
-
     def _send(self, request: Request) -> str | Failure:
         """Hand a request to vLLM's core; return the name that its output will have."""
         from vllm.exceptions import VLLMValidationError
@@ -189,7 +188,9 @@ class VllmEngine:
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
             output_kind=RequestOutputKind.FINAL_ONLY,
-            skip_clone=True,  # nobody else has it
+            # vLLM turns each token into text as it comes, and each that it could have been.
+            detokenize=False,
+            skip_clone=True,  # nobody else has them
             **form,
         )
 
@@ -211,7 +212,7 @@ class VllmEngine:
             cached=output.num_cached_tokens or 0,
             completion=len(completion.token_ids),
         )
-        text, end = completion.text, completion.finish_reason
+        text, end = self._text(completion.token_ids), completion.finish_reason
         if end == "length" and (first := self._first_tokens_of(request)):
             text, end = first[completion.token_ids[0]], "stop"
         if end == "length":
@@ -220,20 +221,33 @@ class VllmEngine:
             return Failure(f"engine_{end}", "vLLM gave the request up; see the log", text)
         logprobs = None
         if request.sampling.top_logprobs and completion.logprobs:
-            # The token that was taken stands first. Of several tokens with one text, it or the
-            # likeliest counts.
-            logprobs = [_by_text(position.values()) for position in completion.logprobs]
+            logprobs = [self._by_text(position) for position in completion.logprobs]
         return Reply(text, logprobs, usage)
 
+    def _by_text(self, position: Mapping[int, Any]) -> dict[str, float]:
+        """Return the log-probabilities at one place of a reply by the tokens' texts.
 
-def _llm_options(model: Model, on_gpu: bool) -> dict[str, Any]:
-    """Return the arguments of vLLM's `LLM` for a model."""
+        The token that was taken stands first. Of several tokens with one text, it or the likeliest
+        counts.
+        """
+        found: dict[str, float] = {}
+        for token, entry in position.items():
+            found.setdefault(self._token_text(token), entry.logprob)
+        return found
+
+
+def load_tokenizer(model: Model) -> Any:
+    """Return a model's tokenizer: one beside vLLM's, which keeps the settings of its last call."""
     from transformers import AutoTokenizer
 
-    options = model.vllm
-    tokenizer = AutoTokenizer.from_pretrained(
-        model.model, revision=model.revision, trust_remote_code=options.trust_remote_code
+    return AutoTokenizer.from_pretrained(
+        model.model, revision=model.revision, trust_remote_code=model.vllm.trust_remote_code
     )
+
+
+def _llm_options(model: Model, on_gpu: bool, *, has_fast_tokenizer: bool) -> dict[str, Any]:
+    """Return the arguments of vLLM's `LLM` for a model."""
+    options = model.vllm
     return {
         "model": model.model,
         "revision": model.revision,
@@ -255,7 +269,7 @@ def _llm_options(model: Model, on_gpu: bool) -> dict[str, Any]:
         "structured_outputs_config": {
             # xgrammar lets control characters into strings of bounded length, which JSON forbids;
             # but guidance takes no tokenizer that is written in Python, such as InternLM2's.
-            "backend": "guidance" if tokenizer.is_fast else "xgrammar",
+            "backend": "guidance" if has_fast_tokenizer else "xgrammar",
             # A weak model would fill its budget with white space between tokens.
             "disable_any_whitespace": True,
         },
@@ -263,12 +277,4 @@ def _llm_options(model: Model, on_gpu: bool) -> dict[str, Any]:
         "interleave_mm_strings": True,
         # The CPU's default block is longer than most prompts, so that none is ever shared.
         "block_size": None if on_gpu else 32,
-        "disable_log_stats": False,
     }
-
-
-def _by_text(entries: Iterable[Any]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for entry in entries:
-        found.setdefault(entry.decoded_token, entry.logprob)
-    return found

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, product
 from typing import Any
 
@@ -40,11 +40,18 @@ class LineTokenizer:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._tokens = lru_cache(LINES)(self._encode)
+        if tokenizer.is_fast:  # transformers' own `encode` takes longer than what it calls
+            backend = tokenizer.backend_tokenizer
+
+            def encode(line: str) -> list[int]:
+                ids: list[int] = backend.encode(line, add_special_tokens=False).ids
+                return ids
+
+        else:
+            encode = partial(tokenizer.encode, add_special_tokens=False)
+        self._tokens = lru_cache(LINES)(encode)
         self._by_line = all(
-            self._encode(f"x{before}\n{after}y")
-            == self._encode(f"x{before}\n") + self._encode(f"{after}y")
+            encode(f"x{before}\n{after}y") == encode(f"x{before}\n") + encode(f"{after}y")
             for before, after in product(_PROBES, "aSZ")
         )
 
@@ -52,9 +59,6 @@ class LineTokenizer:
         """Return the text's tokens, without any that mark its beginning or end."""
         lines = _LINE_START.split(text) if self._by_line else [text]
         return [token for line in lines for token in self._tokens(line)]
-
-    def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,12 @@ class PromptRenderer:
 
     Args:
         llm: vLLM's `LLM`, version 0.32.
+        tokenizer: the model's tokenizer, which nobody else uses.
     """
 
-    def __init__(self, llm: Any) -> None:
+    def __init__(self, llm: Any, tokenizer: Any) -> None:
         self._llm = llm
-        self._tokens = LineTokenizer(llm.get_tokenizer())
+        self._tokens = LineTokenizer(tokenizer)
         self._sent = llm.llm_engine.renderer.mm_processor_cache
         self._frames: dict[Hashable, Frame] = {}
 

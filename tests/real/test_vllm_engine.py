@@ -147,10 +147,9 @@ def test_replies_depend_on_the_seed_and_not_on_the_batch(
 def test_steps_of_one_solution_share_their_beginning(engine: VllmEngine, picture: Image) -> None:
     steps = [f"Step {n} adds {n} to the length." for n in range(1, 7)]
     answer(engine, [request(judge(steps[:1]), picture)])
-    before, cached_before = engine.prompt_tokens()
-    answer(engine, [request(judge(steps[:n]), picture) for n in range(2, 7)])
-    total, cached = engine.prompt_tokens()
-    assert (cached - cached_before) / (total - before) > 0.8
+    replies = answer(engine, [request(judge(steps[:n]), picture) for n in range(2, 7)])
+    used = [reply.usage for reply in replies if isinstance(reply, Reply)]
+    assert sum(each.cached for each in used) / sum(each.prompt for each in used) > 0.8
 
 
 def test_a_reply_cut_short_is_a_failure(engine: VllmEngine, picture: Image) -> None:
@@ -176,10 +175,14 @@ def test_a_refused_prompt_spares_the_requests_that_show_its_picture(
     # vLLM takes a picture as sent once its prompt has been rendered, refused or not.
     PIL.Image.new("RGB", (336, 336), "teal").save(tmp_path / "new.png")
     picture = Image(tmp_path / "new.png")
-    steps = [["word " * (CONTEXT - 140)], ["AB is 4."], ["AB is 4.", "So it is 8."]]
+    (message,) = judge(["AB is 4."]).messages
+    written = len(engine._prompts._tokens(message["content"][-1]["text"]))
+    # The text alone would fit.
+    steps = [["1" * (CONTEXT - written - 60)], ["AB is 4."], ["AB is 4.", "So it is 8."]]
     refused, *replies = answer(engine, [request(judge(each), picture) for each in steps])
     assert isinstance(refused, Failure)
     assert refused.kind == "prompt_refused"
+    assert "decoder prompt" in refused.detail
     assert [type(reply) for reply in replies] == [Reply, Reply]
     assert all(reply.text in prompts.VERDICTS for reply in replies)
 

@@ -91,7 +91,7 @@ def vllm_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     )
     monkeypatch.setitem(sys.modules, "transformers", transformers)
     monkeypatch.setattr(engine, "core_tied_to_this_process", lambda: nullcontext(Path("reason")))
-    monkeypatch.setattr(engine, "PromptRenderer", lambda _: None)
+    monkeypatch.setattr(engine, "PromptRenderer", lambda *_: None)
     monkeypatch.setattr(engine, "check_compiler", lambda _: None)
     torch.cuda = SimpleNamespace(  # type: ignore[attr-defined]
         is_available=lambda: True,
