@@ -116,7 +116,7 @@ rule download_model:
     log:
         f"{RESULTS}/logs/download_model/{{download}}.log",
     conda:
-        "../envs/analysis.yaml"
+        "../envs/models.yaml"
     resources:
         **needs(2, 720),
     params:
