@@ -106,6 +106,19 @@ def test_the_paper(paper: Project) -> None:
     }
 
 
+def test_the_inputs_are_checked_against_the_models_contexts(paper: Project) -> None:
+    words = ("snakemake", "--dry-run", "--printshellcmds", "validate_inputs", "--config")
+    run = paper.run(*words, "seed=1")
+    assert run.status == 0, run.output
+    config = Config()
+    for model in (config.training.base, *(each.model for each in config.policies.values())):
+        assert f"checkpoint={model} " in run.output
+    assert re.search(r"role=verifier \S+ max_model_len=20480 max_images=8 reply=2048", run.output)
+    # What another run made may be anything.
+    run = paper.run(*words, "verifier={model: owner/verifier}")
+    assert "checkpoint=owner/verifier " in run.output
+
+
 def test_the_form_of_the_judges_reply_reaches_all_who_judge(paper: Project) -> None:
     words = ("snakemake", "--dry-run", "--printshellcmds", "--config")
     run = paper.run(*words, "judge_form=evidence_then_verdict", "max_evidence_characters=44")
