@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evpv_prm.data.picture_tokens import TokenCount, token_count
-from evpv_prm.prompts.form import Prompt
-from evpv_prm.prompts.policy import policy
-from evpv_prm.prompts.verifier import describe
 
 Role = Literal["policy", "verifier"]
 
 PICTURE_FRAME = 2
 """Tokens around a picture, that begin and end it."""
+
+INSTRUCTION_TOKENS = 250
+"""About what stands around a question: the instructions, and what a chat template adds."""
 
 CHARACTERS_A_TOKEN = 3
 """Of Latin script, formulas and digits; prose has more to a token. Other scripts: one."""
@@ -63,7 +63,7 @@ class ModelInput:
         if len(sizes) > self.max_images:
             return f"{len(sizes)} images, at most {self.max_images}"
         pictures = sum(count(*size) + PICTURE_FRAME for size in sizes)
-        text = text_tokens(_prompt(self.role, question, len(sizes)))
+        text = text_tokens(question) + INSTRUCTION_TOKENS
         if pictures + text + self.reply <= self.max_model_len:
             return None
         return (
@@ -72,14 +72,7 @@ class ModelInput:
         )
 
 
-def text_tokens(prompt: Prompt) -> int:
-    """Return about how many tokens the text of a prompt takes."""
-    texts = [part.get("text", "") for message in prompt.messages for part in message["content"]]
-    others = sum(not character.isascii() for text in texts for character in text)
-    return others + math.ceil((sum(map(len, texts)) - others) / CHARACTERS_A_TOKEN)
-
-
-def _prompt(role: Role, question: str, images: int) -> Prompt:
-    if role == "policy":
-        return policy(question, images, max_steps=1, max_step_characters=1)
-    return describe(question, images, max_characters=1)
+def text_tokens(text: str) -> int:
+    """Return about how many tokens a text takes."""
+    others = sum(not character.isascii() for character in text)
+    return others + math.ceil((len(text) - others) / CHARACTERS_A_TOKEN)

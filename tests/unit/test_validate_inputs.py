@@ -11,6 +11,9 @@ import pytest
 from PIL import Image as Pillow
 
 from evpv_prm.cli import run
+from evpv_prm.data.contexts import INSTRUCTION_TOKENS, text_tokens
+from evpv_prm.prompts.policy import POLICY
+from evpv_prm.prompts.verifier import DESCRIBE
 from evpv_prm.validate_inputs import main
 from tests.stages import labelled
 
@@ -330,6 +333,12 @@ def test_what_a_context_may_not_hold_is_counted_for_each_model(inputs, capsys):
     assert found.keys() == {"q8", "q9"}
     printed = capsys.readouterr().out
     assert "not counted: owner/unheard-of is of an unknown kind" in printed
+
+
+def test_instructions_take_no_more_than_is_counted():
+    for instructions in (POLICY, DESCRIBE):
+        assert text_tokens(instructions) <= INSTRUCTION_TOKENS
+    assert text_tokens("图中是什么") == 5
 
 
 @pytest.mark.parametrize(
