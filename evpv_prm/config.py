@@ -308,14 +308,28 @@ def _benchmark(name: str) -> Benchmark:
 
 
 def _internvl(size: str, parameters_b: float, gpus: int) -> Model:
+    # A question of MMMU shows up to seven pictures, and a large one takes 12 tiles and a thumbnail
+    # of 256 tokens each: 23,296 tokens, beside which the longest reply (4,096) leaves 5,376 for the
+    # text. 32,768 is as far as the language models go (`max_position_embeddings` of
+    # internlm2_5-7b-chat, internlm2_5-20b-chat and Qwen2.5-32B-Instruct). Keys and values of one
+    # such prompt take 4.3, 6.4 and 8.6 GB, over all GPUs of a model: layers (32, 48, 64) times 2
+    # times 8 heads of 128 numbers of 2 bytes.
     return Model(
-        model=f"OpenGVLab/InternVL2_5-{size}",
+        model=f"data/models/InternVL2_5-{size}",
         parameters_b=parameters_b,
         concurrency=256,
         vllm=VllmOptions(
-            max_model_len=16384, tensor_parallel_size=gpus, trust_remote_code=True, max_images=6
+            max_model_len=32768, tensor_parallel_size=gpus, trust_remote_code=True, max_images=7
         ),
     )
+
+
+def _downloads() -> dict[str, ModelDownload]:
+    policies = [f"OpenGVLab/InternVL2_5-{size}" for size in ("8B", "26B", "38B")]
+    return {
+        repository.partition("/")[2]: ModelDownload(repository=repository)
+        for repository in ("Qwen/Qwen2.5-VL-7B-Instruct", *policies)
+    }
 
 
 class Run(Section):
@@ -369,8 +383,9 @@ class Config(JudgeReply, Run):
         "RESULTS/models/verifier is the one that the trainings make",
     )
     downloads: dict[Name, ModelDownload] = Field(
-        {"Qwen2.5-VL-7B-Instruct": ModelDownload(repository="Qwen/Qwen2.5-VL-7B-Instruct")},
-        description="Models that are fetched from ModelScope when data/models/NAME is asked for",
+        _downloads(),
+        description="Where a model comes from that another section names as data/models/NAME; the "
+        "shipped entries stay beside others",
     )
     data_set: DataSet = Field(DataSet(), description="The labelled solutions to train on")
     teacher: Model = Field(
@@ -422,6 +437,12 @@ class Config(JudgeReply, Run):
     def serves_trimmed(self) -> bool:
         """Whether the demo's models are served without the rows of unused tokens."""
         return self.verifier.model == f"{self.results}/trimmed/verifier"
+
+    @field_validator("downloads")
+    @classmethod
+    def _keeps_shipped(cls, value: dict[str, ModelDownload]) -> dict[str, ModelDownload]:
+        # They cost nothing until a model of that name is wanted.
+        return _downloads() | value
 
     @model_validator(mode="after")
     def _curves_are_measured(self) -> Self:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from evpv_prm.section import Name, Section
 
 RepositoryId = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
-"""OWNER/NAME of a repository on ModelScope."""
+"""OWNER/NAME of a repository on a hub."""
+
+Hub = Literal["modelscope", "huggingface"]
+"""Where a repository is."""
 
 
 class ModelDownload(Section):
-    """A model to fetch from ModelScope."""
+    """A model to fetch."""
 
     repository: RepositoryId = Field(description="Model, as OWNER/NAME")
-    revision: str = Field("master", min_length=1, description="Branch, tag or commit")
+    hub: Hub = Field("modelscope", description="modelscope: ModelScope; huggingface: Hugging Face")
+    revision: str | None = Field(
+        None,
+        min_length=1,
+        description="Branch, tag or commit; null: the main branch. Which commit it was stands in "
+        "the folder's download.json",
+    )
     workers: int = Field(4, ge=1, le=64, description="Files fetched at the same time")
 
 

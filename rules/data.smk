@@ -25,12 +25,13 @@ rule validate_inputs:
         checked_inputs=CHECKED,
     params:
         benchmarks=benchmark_arguments(),
+        models=model_arguments(),
         allowed=CONFIG.max_missing_images,
         code=code_digest("validate_inputs"),
     message:
         "Check all questions and images of the run"
     shell:
-        "python -m evpv_prm.validate_inputs {params.benchmarks:q}"
+        "python -m evpv_prm.validate_inputs {params.benchmarks:q} {params.models:q}"
         " --max-missing-images {params.allowed}"
         " --report {output.json:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 
@@ -116,7 +117,7 @@ rule download_model:
     log:
         f"{RESULTS}/logs/download_model/{{download}}.log",
     conda:
-        "../envs/analysis.yaml"
+        "../envs/models.yaml"
     resources:
         **needs(2, 720),
     params:

@@ -1,7 +1,8 @@
 """A real HTTP server on loopback that speaks what the modelscope client asks for.
 
-It lists a repository (`repo/files` of a model, `repo/tree` of a data set) and serves its files
-(`repo?Revision=…&FilePath=…`), whole or from a byte on.
+It lists a repository (`repo/files` of a model, `repo/tree` of a data set), whose files came one a
+commit (1, 2, … in hexadecimal), and serves its files (`repo?Revision=…&FilePath=…`), whole or from
+a byte on.
 """
 
 from __future__ import annotations
@@ -82,8 +83,10 @@ class ModelScopeServer:
                     "Type": "blob",
                     "Size": len(content),
                     "Sha256": hashlib.sha256(content).hexdigest(),
+                    "Revision": f"{number:040x}",
+                    "CommittedDate": 1_700_000_000 + number,
                 }
-                for path, content in files.items()
+                for number, (path, content) in enumerate(files.items(), 1)
             ]
             data = {"Code": 200, "Data": {"Files": entries}, "Success": True}
             self._send_json(handler, 200, data)

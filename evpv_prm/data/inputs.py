@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image as Pillow
+
 from evpv_prm.answers import broken_reason
+from evpv_prm.data.contexts import ModelInput
 from evpv_prm.data.images import load_images
+from evpv_prm.data.picture_tokens import TokenCount
 from evpv_prm.data.questions import QuestionFile, content_digest, scan_questions
 from evpv_prm.data.step_records import StepFile, StepRecord, scan_step_records
 from evpv_prm.engine.base import Failure
@@ -29,6 +34,8 @@ KINDS = {
     "broken_answer": "an answer that no reply can be compared with",
     "duplicate": "a question that repeats another: same image, question and answer",
     "extra_marker": "a question that names more images than it has, as panels of one picture",
+    "beyond_context": "a question that a model's context may not hold: too many images, or no room "
+    "for the longest reply",
 }
 """Every kind of finding and what it means, the gravest first."""
 
@@ -70,13 +77,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """What one benchmark puts into a run; `without_images` questions lack an image that works."""
+    """What one benchmark puts into a run.
+
+    `without_images` questions lack an image that works; `beyond_context` has, for each model that
+    is asked them and whose pictures can be counted, the questions that it may not hold.
+    """
 
     benchmark: BenchmarkInput
     questions: int
     images: int
     without_images: int
     findings: list[Finding]
+    beyond_context: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,7 @@ class InputReport:
 
     benchmarks: list[BenchmarkReport]
     file_findings: list[Finding]
+    models: Sequence[ModelInput] = ()
 
     @property
     def findings(self) -> list[Finding]:
@@ -97,10 +110,12 @@ class InputReport:
 """Passes items on while it shows how many of a total went by."""
 
 
-def check_inputs(benchmarks: Sequence[BenchmarkInput], workers: int) -> InputReport:
+def check_inputs(
+    benchmarks: Sequence[BenchmarkInput], workers: int, models: Sequence[ModelInput] = ()
+) -> InputReport:
     """Read every questions file and decode every image of a run once; collect all findings.
 
-    `workers` processes decode images.
+    `workers` processes decode images. `models` are those that will be asked.
     """
     files: dict[FileKey, QuestionFile | StepFile | None] = {}
     file_findings: list[Finding] = []
@@ -117,18 +132,22 @@ def check_inputs(benchmarks: Sequence[BenchmarkInput], workers: int) -> InputRep
         if benchmark.images.is_dir()
     }
     images = dict(_check_images(sorted(wanted), workers))
+    counts = [(model, count) for model in models if (count := model.token_count())]
     return InputReport(
         [
-            _report(benchmark, entries, findings, images)
+            _report(benchmark, entries, findings, images, counts)
             for benchmark, (entries, findings) in zip(benchmarks, selected, strict=True)
         ],
         file_findings,
+        models,
     )
 
 
 Entries = Sequence[tuple[int, Question | StepRecord]]
 FileKey = tuple[Path, bool]
 ImageKey = tuple[Path, str]
+Size = tuple[int, int]
+"""Width and height, in pixels."""
 
 
 def _file_key(benchmark: BenchmarkInput) -> FileKey:
@@ -179,7 +198,7 @@ def _select(
 
 def _check_images(
     keys: Sequence[ImageKey], workers: int
-) -> Iterator[tuple[ImageKey, Failure | None]]:
+) -> Iterator[tuple[ImageKey, Failure | Size]]:
     roots, paths = [root for root, _ in keys], [path for _, path in keys]
     with ProcessPoolExecutor(workers) as pool:
         results = pool.map(_check_image, roots, paths, chunksize=16)
@@ -187,26 +206,29 @@ def _check_images(
         yield from zip(keys, tracked, strict=True)
 
 
-def _check_image(root: Path, relative: str) -> Failure | None:
+def _check_image(root: Path, relative: str) -> Failure | Size:
     result = load_images(root, [relative])
-    return result if isinstance(result, Failure) else None
+    if isinstance(result, Failure):
+        return result
+    with Pillow.open(result[0].path) as image:
+        return image.size
 
 
 def _report(
     benchmark: BenchmarkInput,
     entries: Entries,
     findings: list[Finding],
-    images: dict[ImageKey, Failure | None],
+    images: dict[ImageKey, Failure | Size],
+    counts: Sequence[tuple[ModelInput, TokenCount]],
 ) -> BenchmarkReport:
     found = list(findings)
+    asked = [each for each in counts if each[0].role == "verifier" or not benchmark.is_labelled]
+    beyond_context = Counter({model.name: 0 for model, _ in asked})
     first: dict[str, tuple[int, str]] = {}
     without_images = 0
     for line, question in entries:
-        failures = [
-            failure
-            for image in dict.fromkeys(question.images)
-            if (failure := images.get((benchmark.images, image)))
-        ]
+        looked_up = {image: images.get((benchmark.images, image)) for image in question.images}
+        failures = [each for each in looked_up.values() if isinstance(each, Failure)]
         without_images += bool(failures)
         notes = [(failure.kind, failure.detail) for failure in failures]
         if isinstance(question, Question):
@@ -218,9 +240,28 @@ def _report(
         if beyond := markers_beyond(question.question, len(question.images)):
             named = ", ".join(map(str, beyond))
             notes.append(("extra_marker", f"names image {named} of {len(question.images)}"))
+        if problems := _problems(question, looked_up, asked):
+            beyond_context.update(problems.keys())
+            named = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+            notes.append(("beyond_context", named))
         found += [
             Finding(kind, benchmark.name, str(benchmark.questions), line, question.pid, detail)
             for kind, detail in notes
         ]
     distinct = {image for _, question in entries for image in question.images}
-    return BenchmarkReport(benchmark, len(entries), len(distinct), without_images, found)
+    return BenchmarkReport(
+        benchmark, len(entries), len(distinct), without_images, found, beyond_context
+    )
+
+
+def _problems(
+    question: Question | StepRecord,
+    images: Mapping[str, Failure | Size | None],
+    asked: Sequence[tuple[ModelInput, TokenCount]],
+) -> dict[str, str]:
+    """Return, by model, why its context may not hold a question."""
+    sizes = [size for image in question.images if isinstance(size := images[image], tuple)]
+    if len(sizes) < len(question.images):
+        return {}  # It lacks an image and is shown to no model.
+    problems = ((model.name, model.problem(question.question, sizes, c)) for model, c in asked)
+    return {name: problem for name, problem in problems if problem}

@@ -1,4 +1,4 @@
-"""Fetch a model from ModelScope; see --help."""
+"""Fetch a model; see --help."""
 
 from evpv_prm.cli import run_and_exit
 from evpv_prm.data.download import main_model

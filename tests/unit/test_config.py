@@ -50,10 +50,12 @@ def test_defaults_name_the_experiment_of_the_paper() -> None:
         "MMMU", "MathVista", "MathVision", "MathVerse-VO", "WeMath", "LogicVista",
     }  # fmt: skip
     assert {model.model for model in config.policies.values()} == {
-        "OpenGVLab/InternVL2_5-8B",
-        "OpenGVLab/InternVL2_5-26B",
-        "OpenGVLab/InternVL2_5-38B",
+        "data/models/InternVL2_5-8B",
+        "data/models/InternVL2_5-26B",
+        "data/models/InternVL2_5-38B",
     }
+    models = {config.training.base, *(model.model for model in config.policies.values())}
+    assert {f"data/models/{name}" for name in config.downloads} == models
     assert {policy.backend for policy in config.policies.values()} == {"vllm"}
     assert config.teacher.backend == "api"
     assert config.teacher.model == "qwen3-vl-235b-a22b-instruct"
@@ -63,6 +65,11 @@ def test_defaults_name_the_experiment_of_the_paper() -> None:
     assert {b.questions for name, b in config.benchmarks.items() if name != "MMMU"} == {
         "data/benchmarks/benchmarks.jsonl"
     }
+
+
+def test_downloads_of_ones_own_stand_beside_the_shipped() -> None:
+    downloads = load_config({"downloads": {"mine": {"repository": "owner/mine"}}}).downloads
+    assert downloads.keys() == {*Config().downloads, "mine"}
 
 
 def test_default_sampling_is_that_of_the_reference() -> None:
@@ -80,7 +87,10 @@ def test_default_sampling_is_that_of_the_reference() -> None:
     assert scoring.judge.max_tokens == 256
     assert scoring.history_steps == 12
     assert Config().verifier.vllm.max_model_len == 20480
-    assert {p.vllm.max_model_len for p in Config().policies.values()} == {16384}
+    for policy in Config().policies.values():
+        # MMMU's seven pictures, each of 12 tiles and a thumbnail of 256 tokens, and the reply
+        assert policy.vllm.max_images == 7
+        assert policy.vllm.max_model_len > 7 * 13 * 256 + candidates.max_tokens
     assert len(Config().best_of_n.aggregations) == 5
 
 

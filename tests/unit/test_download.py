@@ -1,4 +1,4 @@
-"""Downloads with the real modelscope client from a server on loopback."""
+"""Downloads with the hubs' real clients from servers on loopback."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.huggingface_server import COMMIT, HuggingFaceServer
 from tests.modelscope_server import Fetch, ModelScopeServer
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ("models", "lab/tiny", "v1")
 DATASET = ("datasets", "OpenGVLab/VisualPRM400K", "master")
+Server = ModelScopeServer | HuggingFaceServer
 LARGE = os.urandom(3_000_000)
 MODEL_FILES = {"config.json": b"{}", "model.safetensors": LARGE, "sub/vocab.txt": b"a\nb\n"}
 
@@ -39,11 +41,13 @@ def dataset_files() -> dict[str, bytes]:
     }
 
 
-def environment(server: ModelScopeServer, tmp_path: Path) -> dict[str, str]:
+def environment(server: Server, tmp_path: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     return kept | {
         "MODELSCOPE_ENDPOINT": server.endpoint,
         "MODELSCOPE_CACHE": str(tmp_path / "cache"),
+        "HF_ENDPOINT": server.endpoint,
+        "HF_HOME": str(tmp_path / "cache"),
         "HOME": str(tmp_path / "home"),
         "PYTHONPATH": str(ROOT),
     }
@@ -54,7 +58,7 @@ def command(name: str, folder: Path, *flags: str) -> list[str]:
 
 
 def download(
-    server: ModelScopeServer, tmp_path: Path, name: str, *flags: str
+    server: Server, tmp_path: Path, name: str, *flags: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(name, tmp_path / "got", *flags),
@@ -62,9 +66,7 @@ def download(
     )  # fmt: skip
 
 
-def download_model(
-    server: ModelScopeServer, tmp_path: Path, *flags: str
-) -> subprocess.CompletedProcess[str]:
+def download_model(server: Server, tmp_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     wanted = ("--repository=lab/tiny", "--revision=v1")
     return download(server, tmp_path, "download_model", *wanted, *flags)
 
@@ -83,6 +85,7 @@ def test_model_is_fetched_whole_and_the_second_call_asks_for_nothing(tmp_path: P
         assert contents(tmp_path / "got") == MODEL_FILES
         manifest = json.loads((tmp_path / "got/download.json").read_text())
         assert manifest["files"] == {name: len(file) for name, file in MODEL_FILES.items()}
+        assert manifest["commit"] == f"{len(MODEL_FILES):040x}"
 
         asked = server.requests
         assert download_model(server, tmp_path).returncode == 0
@@ -125,6 +128,47 @@ def test_a_killed_download_goes_on_where_it_was(tmp_path: Path) -> None:
     assert Fetch("model.safetensors", held) in server.fetches
     assert held > 0
     assert contents(tmp_path / "got") == MODEL_FILES
+
+
+def test_a_model_of_another_hub(tmp_path: Path) -> None:
+    with HuggingFaceServer({("lab/tiny", "v1"): MODEL_FILES}) as server:
+        assert download_model(server, tmp_path, "--hub=huggingface").returncode == 0
+        assert contents(tmp_path / "got") == MODEL_FILES
+        manifest = json.loads((tmp_path / "got/download.json").read_text())
+        assert manifest["commit"] == COMMIT
+        assert manifest["source"]["revision"] == "v1"
+
+        asked = server.requests
+        assert download_model(server, tmp_path, "--hub=huggingface").returncode == 0
+        assert server.requests == asked
+
+        # Another hub's files are another model.
+        done = download_model(server, tmp_path, "--hub=modelscope")
+        assert done.returncode == 2
+        assert "lab/tiny, revision v1: cannot be downloaded" in done.stderr.splitlines()[-1]
+
+
+def test_a_damaged_file_of_that_hub_is_fetched_again(tmp_path: Path) -> None:
+    repositories = {("lab/tiny", "v1"): MODEL_FILES}
+    with HuggingFaceServer(repositories, frozenset({"model.safetensors"})) as server:
+        done = download_model(server, tmp_path, "--hub=huggingface")
+        assert done.returncode == 2
+        assert "model.safetensors: another checksum than listed" in done.stderr.splitlines()[-1]
+        server.damaged = frozenset()
+        server.fetches.clear()
+        assert download_model(server, tmp_path, "--hub=huggingface").returncode == 0
+        assert {fetch.path for fetch in server.fetches} == {"model.safetensors"}
+    assert contents(tmp_path / "got") == MODEL_FILES
+
+
+def test_what_is_not_on_that_hub_is_one_line(tmp_path: Path) -> None:
+    with HuggingFaceServer({("lab/tiny", "v1"): MODEL_FILES}) as server:
+        done = download(
+            server, tmp_path, "download_model", "--repository=lab/tiny", "--hub=huggingface"
+        )
+    assert done.returncode == 2
+    assert "model lab/tiny, revision main: cannot be downloaded" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "got/download.json").exists()
 
 
 def test_dataset_is_joined_and_unpacked(tmp_path: Path) -> None:

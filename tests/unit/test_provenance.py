@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evpv_prm import cli, prompts, provenance
-from evpv_prm.config import Config, load_config
+from evpv_prm.config import Config
 
 
 def git(folder: Path, *words: str) -> str:
@@ -34,7 +34,8 @@ def repository(tmp_path: Path) -> Path:
 
 
 def write(output: Path, values: dict[str, Any]) -> dict[str, Any]:
-    values = {"verifier": {"model": "owner/verifier"}} | values
+    models = {"verifier": {"model": "owner/verifier"}, "policies": {"p": {"model": "owner/policy"}}}
+    values = models | values
     words = ["--config-json", json.dumps(values), "--output", str(output)]
     assert cli.run(lambda: provenance.main(words)) == 0
     read: dict[str, Any] = json.loads(output.read_text())
@@ -70,9 +71,8 @@ def test_a_run_is_described(
     assert found["git"] == {"revision": git(repository, "rev-parse", "HEAD"), "dirty": False}
     assert found["seed"] == 7
     assert found["prompts"] == prompts.VERSION
-    assert load_config(found["config"]) == load_config(values)
-    assert set(found["policies"]) == set(Config().policies)
-    assert found["policies"]["InternVL2.5-8B"]["name"] == "OpenGVLab/InternVL2_5-8B"
+    assert found["config"]["verifier"]["model"] == str(model)
+    assert found["policies"]["p"]["name"] == "owner/policy"
     assert found["verifier"]["name"] == str(model)
     assert found["verifier"]["revision"] == "v1"
     assert found["packages"]["numpy"] == metadata.version("numpy")
@@ -93,6 +93,19 @@ def test_the_digest_of_a_configuration_tells_values_and_not_spelling(tmp_path: P
     assert digest({"seed": Config().seed, "shards": 8}) == default
     assert digest({"shards": 9}) != default
     assert digest({"scoring": {"judge": {"top_p": 0.5}}}) != default
+
+
+def test_of_a_download_the_commit_is_recorded(tmp_path: Path) -> None:
+    model = tmp_path / "verifier"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    source = {"kind": "model", "repository": "lab/verifier", "revision": "master", "patterns": []}
+    manifest = {"source": source | {"hub": "huggingface"}, "commit": "c0ffee", "files": {}}
+    (model / "download.json").write_text(json.dumps(manifest))
+    found = write(tmp_path / "p.json", {"verifier": {"model": str(model)}})["verifier"]
+    assert found["name"] == str(model)
+    downloaded = [found[name] for name in ("hub", "repository", "revision")]
+    assert downloaded == ["huggingface", "lab/verifier", "c0ffee"]
 
 
 def test_a_key_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

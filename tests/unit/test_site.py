@@ -35,8 +35,8 @@ def test_a_plain_site_asks_for_memory_and_time_alone() -> None:
 def test_gpus_by_number() -> None:
     site = Site(account="lab", cpu_partition="cpu", gpu_partition="fast", gpu_type="h100")
     assert asked(resources(site, 32, 60, 4)) == {
-        "mem_mb": 128_000, "runtime": 60, "slurm_account": "lab", "gpu": 4, "gpu_model": "h100",
-        "slurm_partition": "fast", "slurm_extra": "--signal=TERM@120",
+        "mem_mb": 128_000, "runtime": 60, "slurm_account": "lab", "nodes": 1, "gpu": 4,
+        "gpu_model": "h100", "slurm_partition": "fast", "slurm_extra": "--signal=TERM@120",
     }  # fmt: skip
     assert asked(resources(site, 1, 10))["slurm_partition"] == "cpu"
 
@@ -45,6 +45,7 @@ def test_gpus_by_number() -> None:
 def test_gpus_as_generic_resources(kind: str | None, word: str) -> None:
     found = asked(resources(Site(gpu_request="gres", gpu_type=kind), 1, 10, 2))
     assert found["gres"] == word
+    assert found["nodes"] == 1
     assert "gpu" not in found
 
 

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image as Pillow
 
 from evpv_prm.cli import run
+from evpv_prm.data.contexts import INSTRUCTION_TOKENS, text_tokens
+from evpv_prm.prompts.policy import POLICY
+from evpv_prm.prompts.verifier import DESCRIBE
 from evpv_prm.validate_inputs import main
 from tests.stages import labelled
 
@@ -289,6 +292,70 @@ def test_the_same_solution_twice_is_no_finding(inputs):
     path = inputs.write("v.jsonl", labelled("s"), labelled("s", policy_model="Other"))
     assert inputs.check(["name=V", f"solutions={path}", f"images={inputs.images}"]) == 0
     assert inputs.findings() == []
+
+
+def model(name: str, checkpoint: str, *more: str) -> list[str]:
+    limits = ["max_model_len=32768", "max_images=7", "reply=4096", *more]
+    return ["--model", f"name={name}", f"checkpoint={checkpoint}", *limits]
+
+
+def test_what_a_context_may_not_hold_is_counted_for_each_model(inputs, capsys):
+    Pillow.new("1", (1200, 900)).save(inputs.images / "large.png")
+    inputs.draw("1.png")
+    rows = [question(n, image=["large.png"] * n) for n in (1, 7, 8)]
+    long = question(9, image=["large.png"] * 7, question="why? " * 4000)
+    path = inputs.write("q.jsonl", *rows, long, question(10, image=["large.png", "gone.png"]))
+    judged = inputs.write("v.jsonl", labelled("s", image=["large.png"] * 8))
+    small = [
+        "max_model_len=20480",
+        "max_images=8",
+        "reply=2048",
+        'processor={"max_pixels": 802816}',
+    ]
+    verifier = ["--model", "name=V", "checkpoint=Qwen/Qwen2.5-VL-7B-Instruct", *small]
+    options = (
+        *model("P", "data/models/InternVL2_5-8B", "role=policy"),
+        *model("U", "owner/unheard-of", "role=policy"),
+        *(*verifier, "role=verifier"),
+        "--max-missing-images=0.2",
+    )
+    labels = ["name=L", f"solutions={judged}", f"images={inputs.images}"]
+    assert inputs.check(inputs.benchmark(path), labels, options=options) == 0
+    report = orjson.loads(inputs.report.read_bytes())
+    assert report["benchmarks"]["World"]["beyond_context"] == {"P": 2, "V": 0}
+    assert report["benchmarks"]["L"]["beyond_context"] == {"V": 0}
+    assert {name: each["counted"] for name, each in report["models"].items()} == {
+        "P": True, "U": False, "V": True,
+    }  # fmt: skip
+    found = {f["pid"]: f["detail"] for f in report["findings"] if f["kind"] == "beyond_context"}
+    assert found["q8"] == "P: 8 images, at most 7"
+    assert found["q9"].startswith("P: 23,310 tokens of pictures, about 6,")
+    assert found.keys() == {"q8", "q9"}
+    printed = capsys.readouterr().out
+    assert "not counted: owner/unheard-of is of an unknown kind" in printed
+
+
+def test_instructions_take_no_more_than_is_counted():
+    for instructions in (POLICY, DESCRIBE):
+        assert text_tokens(instructions) <= INSTRUCTION_TOKENS
+    assert text_tokens("图中是什么") == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "name=P", "context=1"], "--model: 'context=1': expected each once of name=…"),
+        (model("P", "c", "role=judge"), "--model: role=…: Input should be 'policy' or 'verifier'"),
+        (model("P", "c"), "--model: role=…: "),
+        (model("P", "c", "role=policy", "processor={"), "processor={: expected a JSON object"),
+    ],
+)
+def test_a_wrong_model_is_one_clear_line(inputs, capsys, words, message):
+    path = inputs.write("q.jsonl", question(1))
+    assert inputs.check(inputs.benchmark(path), options=tuple(words)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not inputs.report.exists()
 
 
 def test_names_are_unique_and_the_share_is_a_fraction(inputs, capsys):

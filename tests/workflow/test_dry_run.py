@@ -95,7 +95,7 @@ def test_the_paper(paper: Project) -> None:
         "validate_inputs": 1,
         "prepare_questions": 6,
         "split_questions": 6,
-        "download_model": 1,
+        "download_model": len(config.downloads),
         **CHAIN,
         "generate_candidates": 3 * 6 * 8,
         "score_candidates": 3 * 6 * 8,
@@ -107,6 +107,19 @@ def test_the_paper(paper: Project) -> None:
         **REPORTS,
         **CASES,
     }
+
+
+def test_the_inputs_are_checked_against_the_models_contexts(paper: Project) -> None:
+    words = ("snakemake", "--dry-run", "--printshellcmds", "validate_inputs", "--config")
+    run = paper.run(*words, "seed=1")
+    assert run.status == 0, run.output
+    config = Config()
+    for model in (config.training.base, *(each.model for each in config.policies.values())):
+        assert f"checkpoint={model} " in run.output
+    assert re.search(r"role=verifier \S+ max_model_len=20480 max_images=8 reply=2048", run.output)
+    # What another run made may be anything.
+    run = paper.run(*words, "verifier={model: owner/verifier}")
+    assert "checkpoint=owner/verifier " in run.output
 
 
 def test_the_form_of_the_judges_reply_reaches_all_who_judge(paper: Project) -> None:
@@ -163,7 +176,14 @@ def test_the_intervention_alone(paper: Project) -> None:
     words = ("snakemake", "--dry-run", "--config", "verifier={model: owner/verifier}")
     run = paper.run(*words, "--", "intervention")
     assert_clean(run)
-    assert run.planned == {"validate_inputs": 1, "prepare_questions": 6, **INTERVENTION}
+    # The first policy answers.
+    downloads = {"download_model": 1}
+    assert run.planned == {
+        "validate_inputs": 1,
+        "prepare_questions": 6,
+        **downloads,
+        **INTERVENTION,
+    }
     (paper.folder / "mine.yaml").write_text("intervention: null\n")
     without = paper.run("snakemake", "--dry-run", "--configfile", "mine.yaml")
     assert_clean(without)
