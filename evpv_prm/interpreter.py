@@ -27,6 +27,23 @@ def permanent_objects() -> Iterator[None]:
         gc.enable()
 
 
+@contextmanager
+def without(*modules: str) -> Iterator[None]:
+    """Let modules be missing in this block, unless they have been imported before.
+
+    It is for what a library imports where it is there, does without where it is not, and takes
+    seconds for.
+    """
+    hidden = [name for name in modules if name not in sys.modules]
+    # As the import system has it for a module that is not to be found.
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 def leave(status: int) -> NoReturn:
     """End the process as `sys.exit` does, but leave its memory to the operating system."""
     atexit._run_exitfuncs()

@@ -24,13 +24,20 @@ from evpv_prm.engine.vllm_process import (
 )
 from evpv_prm.engine.vllm_prompts import PromptRenderer
 from evpv_prm.errors import UserError
-from evpv_prm.interpreter import permanent_objects
+from evpv_prm.interpreter import permanent_objects, without
 
 logger = logging.getLogger(__name__)
 
 QUEUE_DEPTH = 2
 """Requests handed to vLLM ahead of time, per request in flight: enough to keep it busy, few enough
 that a million requests do not sit in memory with their images."""
+
+UNUSED = ("sklearn",)
+"""Modules that transformers takes for a way of decoding that is not vLLM's: with pandas and scipy
+they are a seventh of what is imported."""
+
+UNUSED_WITHOUT_GPU = ("torch._inductor.lowering",)
+"""Modules that vLLM changes for its compiler, which does nothing on a CPU: a tenth."""
 
 TEXTS = 65536
 """Tokens whose texts are remembered."""
@@ -60,7 +67,8 @@ class VllmEngine:
 
             on_gpu = torch.cuda.is_available()
             prepare_environment(model, on_gpu)
-            from vllm import LLM
+            with without(*UNUSED, *([] if on_gpu else UNUSED_WITHOUT_GPU)):
+                from vllm import LLM
 
         if on_gpu:
             check_compiler(os.environ)
