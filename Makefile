@@ -7,9 +7,10 @@ PYTHON_OR_STOP = $(or $(PYTHON),$(error Python 3.11 is not on the PATH: make PYT
 unexport PYTHONDONTWRITEBYTECODE
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 DEMO := results/demo
+PROFILE := slurm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup env-gpu env-analysis demo demo-quick pretrain real-questions test test-sabotage lint docs config lock clean
+.PHONY: help setup env-gpu env-analysis demo demo-quick first-hour pretrain real-questions test test-sabotage lint docs config lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -31,6 +32,10 @@ demo-quick: setup ## the same on fewer questions
 	@$(IN_VENV) snakemake --profile profiles/demo \
 		--configfile profiles/demo/experiment.yaml profiles/demo/quick.yaml
 	@echo "Look at $(DEMO)-quick/report.html and $(DEMO)-quick/cases/index.html"
+
+first-hour: env-gpu ## run the real models on 20 questions and 200 training rows (PROFILE=slurm or profiles/local)
+	@PATH="$(CURDIR)/.venv-gpu/bin:$$PATH" snakemake --profile $(PROFILE) --configfile profiles/first-hour.yaml
+	@PATH="$(CURDIR)/.venv-gpu/bin:$$PATH" snakemake rates --configfile profiles/first-hour.yaml
 
 pretrain: setup ## train the demo's tiny models from nothing, into the package (about an hour with bfloat16)
 	@$(IN_VENV) python -m evpv_prm.diagrams.pretrain --work results/pretraining \

@@ -132,14 +132,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.corrupted_by == "teacher":
         with open_engine(arguments) as engine:
             corrupt_by_teacher(preferences, engine, options, arguments.seed)
+        found = (preference.corruption for preference in preferences)
+        failures = [[one.kind] if isinstance(one, Failure) else [] for one in found]
+        allowed, details = arguments.max_failures, engine.details
+        if status := check_failures(failures, allowed, "corruptions", details):
+            return status
     else:
         corrupt_by_rules(preferences, options.max_errors, arguments.seed)
     spoilt = [p for p in preferences if isinstance(p.corruption, Corruption)]
-    if options.corrupted_by == "teacher":
-        failed = len(preferences) - len(spoilt)
-        allowed = arguments.max_failures
-        if status := check_failures(failed, len(preferences), allowed, "corruptions"):
-            return status
     rows = training_rows(preferences, options.corrupted_by, output.options, output.card)
     output.write(rows, output.held_out((p.image for p in spoilt), arguments.seed))
     return 0

@@ -194,8 +194,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with open_engine(arguments) as engine:
         judge(solutions, engine, options, arguments.seed, reply)
     judged = [s for s in solutions if isinstance(s.judgement, Judgement)]
-    failed = len(solutions) - len(judged)
-    status = check_failures(failed, len(solutions), arguments.max_failures, "judgements")
+    found = (solution.judgement for solution in solutions)
+    failures = [[one.kind] if isinstance(one, Failure) else [] for one in found]
+    details = engine.details
+    status = check_failures(failures, arguments.max_failures, "judgements", details)
     if status == 0:
         held_out = output.held_out((solution.image for solution in judged), arguments.seed)
         rows = training_rows(solutions, output.options, arguments.history_steps, output.card, reply)

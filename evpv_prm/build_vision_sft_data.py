@@ -139,8 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with open_engine(arguments) as engine:
         describe(subjects, engine, options, arguments.seed)
     described = [subject for subject in subjects if isinstance(subject.description, str)]
-    failed = len(subjects) - len(described)
-    status = check_failures(failed, len(subjects), arguments.max_failures, "descriptions")
+    found = (subject.description for subject in subjects)
+    failures = [[one.kind] if isinstance(one, Failure) else [] for one in found]
+    details = engine.details
+    status = check_failures(failures, arguments.max_failures, "descriptions", details)
     if status == 0:
         images = [s.loaded for s in described if isinstance(s.loaded, Image)]
         rows = training_rows(subjects, output.options, output.card)

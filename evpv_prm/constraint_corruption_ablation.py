@@ -152,9 +152,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     solutions = load_solutions(read_step_records(arguments.benchmark), arguments.images)
     with open_engine(arguments) as engine:
         judged = judge_corruptions(solutions, engine, judging, ratios, arguments.seed, reply)
-    verdicts = [v for record in judged for each in record.passes() for v in each.step_predict]
-    failed, allowed = verdicts.count(None), arguments.max_failures
-    status = check_failures(failed, len(verdicts), allowed, "judgements")
+    failures = [
+        each.failures if verdict is None else []
+        for record in judged
+        for each in record.passes()
+        for verdict in each.step_predict
+    ]
+    status = check_failures(failures, arguments.max_failures, "judgements", engine.details)
     if status == 0:
         write_rows(arguments.output, (record.to_row() for record in judged))
     return status

@@ -197,8 +197,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with open_engine(arguments) as engine:
         scored = score(records, arguments.images, engine, options, arguments.seed, reply)
     evaluations = [c.eval for r in scored for c in r.candidates if isinstance(c, Candidate)]
-    failed = sum(e is None or bool(e.failures) for e in evaluations)
-    status = check_failures(failed, len(evaluations), arguments.max_failures)
+    failures = [["not_scored"] if e is None else e.failures for e in evaluations]
+    details = engine.details
+    status = check_failures(failures, arguments.max_failures, details=details)
     if status == 0:
         write_rows(arguments.output, (record.to_row() for record in scored))
     return status

@@ -111,10 +111,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with open_engine(arguments) as engine:
         described = describe_questions(questions, folder, engine, describing, arguments.seed)
         judged = verify(solutions, engine, judging, arguments.seed, reply=reply)
-    failed = sum(not record.is_judged for record in judged)
-    failed += sum(bool(question.failures) for question in described)
-    items = len(judged) + len(described)
-    status = check_failures(failed, items, arguments.max_failures, "solutions and questions")
+    failures = [[] if record.is_judged else record.failures for record in judged]
+    failures += [question.failures for question in described]
+    allowed, details = arguments.max_failures, engine.details
+    status = check_failures(failures, allowed, "solutions and questions", details)
     if status == 0:
         if described:
             write_rows(arguments.output / DESCRIPTIONS, (one.to_row() for one in described))

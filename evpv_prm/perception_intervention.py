@@ -251,8 +251,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with open_engine(arguments) as engine:
         for name in stages:
             records = plays[name](records, arguments.images, engine, options[name], arguments.seed)
-    failed = [has_failed for record in records for has_failed in record.failed]
-    status = check_failures(sum(failed), len(failed), arguments.max_failures, "answers")
+    failures = [reasons for record in records for reasons in record.reasons]
+    details = engine.details
+    status = check_failures(failures, arguments.max_failures, "answers", details)
     if status == 0:
         write_rows(arguments.output, (record.to_row() for record in records))
     return status

@@ -111,6 +111,13 @@ def sample(
     return records
 
 
+def _failures(record: CandidateRecord, num_candidates: int) -> list[list[str]]:
+    """Return why each candidate failed; a question that was never asked has lost all of its own."""
+    if record.error:
+        return [[f"question:{record.error}"]] * num_candidates
+    return [[c.error] if isinstance(c, FailedCandidate) else [] for c in record.candidates]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see the module's text."""
     parser = cli.parser(__doc__, "policy_inference")
@@ -125,15 +132,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     questions = read_questions(arguments.questions)
     with open_engine(arguments) as engine:
         records = sample(questions, arguments.images, engine, options, arguments.seed)
-    # A question that was never asked has lost all of its candidates.
-    failed = sum(
-        options.num_candidates
-        if record.error
-        else sum(isinstance(candidate, FailedCandidate) for candidate in record.candidates)
-        for record in records
-    )
-    total = options.num_candidates * len(records)
-    status = check_failures(failed, total, arguments.max_failures)
+    failures = [
+        reasons for record in records for reasons in _failures(record, options.num_candidates)
+    ]
+    details = engine.details
+    status = check_failures(failures, arguments.max_failures, details=details)
     if status == 0:
         write_rows(arguments.output, (record.to_row() for record in records))
     return status

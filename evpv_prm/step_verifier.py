@@ -93,12 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         judged = verify(solutions, engine, judging, seed, direct=direct, reply=reply)
         if arguments.gate:
             judged = gate_records(judged, solutions, engine, gate, seed)
-    failed = sum(not record.is_judged for record in judged)
-    status = check_failures(failed, len(judged), arguments.max_failures, "solutions")
+    allowed, details = arguments.max_failures, engine.details
+    failures = [[] if record.is_judged else record.failures for record in judged]
+    status = check_failures(failures, allowed, "solutions", details)
     if status == 0 and arguments.gate:
         captioned = [record for record in judged if record.structured_vision is not None]
-        failed = sum(record.local_p_score is None for record in captioned)
-        status = check_failures(failed, len(captioned), arguments.max_failures, "gates")
+        failures = [r.failures if r.local_p_score is None else [] for r in captioned]
+        status = check_failures(failures, allowed, "gates", details)
     if status == 0:
         write_rows(arguments.output, (record.to_row() for record in judged))
     return status

@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             asked |= counts
     report = requests_report(engine.statistics, asked)
     print(requests_table(report))
-    status = _check_failures(records, arguments.max_failures)
+    status = _check_failures(records, arguments.max_failures, engine.details)
     if status == 0 and arguments.ask_all:
         write_json(arguments.output, report.model_dump(mode="json"))
     elif status == 0:
@@ -106,14 +106,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _check_failures(records: Iterable[AblatedRecord], allowed: float) -> int:
+def _check_failures(
+    records: Iterable[AblatedRecord], allowed: float, details: Mapping[str, str]
+) -> int:
     """Return the exit status; a configuration cannot hide its failures among the other ones."""
-    failed: defaultdict[str, list[bool]] = defaultdict(list)
+    failures: defaultdict[str, list[list[str]]] = defaultdict(list)
     for record in records:
-        failed[record.ablation_name].append(has_failed(record))
+        failures[record.ablation_name].append(record.failures if has_failed(record) else [])
     return max(
-        check_failures(sum(found), len(found), allowed, f"solutions of {name}")
-        for name, found in failed.items()
+        check_failures(found, allowed, f"solutions of {name}", details)
+        for name, found in failures.items()
     )
 
 

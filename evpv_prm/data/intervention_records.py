@@ -131,9 +131,9 @@ class DescribedQuestion(Question):
     perception_intervention_meta: Meta
 
     @property
-    def failed(self) -> list[bool]:
-        """Whether something failed: of the descriptions; of each condition, where it is known."""
-        return [bool(self.perception_intervention_meta.failures)]
+    def reasons(self) -> list[list[str]]:
+        """Why something failed: of the descriptions; of each condition, where it is known."""
+        return [self.perception_intervention_meta.failures]
 
 
 class AnsweredQuestion(DescribedQuestion):
@@ -149,13 +149,15 @@ class AnsweredQuestion(DescribedQuestion):
         return self
 
     @property
-    def failed(self) -> list[bool]:
-        """Whether something failed, for each condition."""
-        outcomes = self.perception_intervention_exps.values()
+    def reasons(self) -> list[list[str]]:
+        """Why something failed, for each condition."""
         return [
-            isinstance(outcome, FailedCandidate)
-            or (outcome.prm_eval is not None and bool(outcome.prm_eval.failures))
-            for outcome in outcomes
+            [outcome.error]
+            if isinstance(outcome, FailedCandidate)
+            else outcome.prm_eval.failures
+            if outcome.prm_eval
+            else []
+            for outcome in self.perception_intervention_exps.values()
         ]
 
     def solutions(self) -> dict[Condition, Solution]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from evpv_prm.config import Model
 from evpv_prm.engine.base import Engine
 from evpv_prm.engine.fingerprint import engine_identity
 from evpv_prm.engine.store import ResponseStore, StoredEngine
 from evpv_prm.options import add_options, read_options
+from evpv_prm.records import failure_reason
 
 logger = logging.getLogger(__name__)
 
@@ -78,16 +82,40 @@ def open_engine(arguments: argparse.Namespace) -> StoredEngine:
 
     store = ResponseStore(arguments.store, identity)
     making = arguments.output if "output" in arguments else arguments.train
-    return StoredEngine(store, None if arguments.stored_only else load, str(making))
+    return StoredEngine(
+        store,
+        None if arguments.stored_only else load,
+        str(making),
+        may_all_fail=arguments.max_failures == 1,
+    )
 
 
-def check_failures(failed: int, total: int, allowed: float, items: str = "candidates") -> int:
-    """Return the exit status for failed items; above the allowed fraction, say so."""
-    if total and failed / total > allowed:
-        print(
-            f"error: {failed} of {total} {items} failed, more than --max-failures "
-            f"{allowed:g}; nothing was written, the good replies are stored",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+def check_failures(
+    failures: Iterable[Sequence[str]],
+    allowed: float,
+    items: str = "candidates",
+    details: Mapping[str, str] = MappingProxyType({}),
+) -> int:
+    """Return the exit status for failed items; above the allowed fraction, say so, and why.
+
+    Args:
+        failures: why each item failed, as "KIND", "STAGE:KIND" or "STAGE[INDEX]:KIND"; nothing for
+            one that went well.
+        allowed: largest fraction of failed items that is put up with.
+        items: what they are.
+        details: what is known of a kind, as in `StoredEngine.details`.
+    """
+    found = [set(map(failure_reason, reasons)) for reasons in failures]
+    failed = sum(map(bool, found))
+    if not failed or failed / len(found) <= allowed:
+        return 0
+    commonest = Counter(reason for reasons in found for reason in sorted(reasons)).most_common(3)
+    named = ", ".join(f"{count} × {reason}" for reason, count in commonest)
+    kinds = [reason.rpartition(":")[2] for reason, _ in commonest]
+    known = [f" ({kind}: {details[kind]})" for kind in kinds if details.get(kind)]
+    print(
+        f"error: {failed} of {len(found)} {items} failed, more than --max-failures {allowed:g}: "
+        f"{named}{''.join(known[:1])}; nothing was written, the good replies are stored",
+        file=sys.stderr,
+    )
+    return 1

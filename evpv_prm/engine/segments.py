@@ -44,10 +44,21 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     d: str = ""
     """The failure's detail."""
 
+    @property
+    def failure(self) -> str | None:
+        """The kind of failure; None for a reply.
+
+        A prompt that was answered without a single token was none: so this engine stored requests
+        that vLLM had given up, until it told them apart.
+        """
+        prompt, _, completion = self.u
+        was_given_up = self.f is None and not self.t and prompt and not completion
+        return "engine_error" if was_given_up else self.f
+
     def result(self) -> Result:
         """Return the reply or failure that the line holds."""
-        if self.f is not None:
-            return Failure(self.f, self.d, self.t)
+        if self.failure is not None:
+            return Failure(self.failure, self.d, self.t)
         return Reply(self.t, self.l, Usage(*self.u))
 
 

@@ -27,6 +27,9 @@ from evpv_prm.progress import Progress
 
 logger = logging.getLogger(__name__)
 
+ALIKE = 50
+"""Requests that fail alike at the beginning before an engine is asked no more: all would."""
+
 
 class ResponseStore:
     """Results of one engine on disk, by `Request.key`; safe for many processes at once.
@@ -90,7 +93,7 @@ class ResponseStore:
             except ValueError:
                 damaged.append(number)
             else:
-                self._add(row.k, row.f, Place(str(segment), offset, len(line)))
+                self._add(row.k, row.failure, Place(str(segment), offset, len(line)))
             offset += len(line)
         self._read_to[segment] = offset, number
         if damaged:
@@ -145,7 +148,7 @@ class ResponseStore:
         except UserError:
             self.close()
             raise
-        self._add(key, row.f, place)
+        self._add(key, row.failure, place)
         return row.result()
 
     def close(self) -> None:
@@ -219,19 +222,28 @@ class StoredEngine:
     """An engine behind a store: it is opened only for, and paid only for, what is not stored."""
 
     def __init__(
-        self, store: ResponseStore, open_engine: Callable[[], Engine] | None, making: str = ""
+        self,
+        store: ResponseStore,
+        open_engine: Callable[[], Engine] | None,
+        making: str = "",
+        *,
+        may_all_fail: bool = False,
     ) -> None:
         """Take over `store`, and whatever `open_engine` makes; `close` closes both.
 
         `open_engine` is called at most once, when a request misses the store. Without one, such a
         request is a failure of the stored kind, or "not_asked", and nothing is paid for.
 
-        `making` names in the log what the replies are for, such as the output of a command.
+        `making` names in the log what the replies are for, such as the output of a command. With
+        `may_all_fail` the engine is asked on when the first `ALIKE` requests have failed alike.
         """
         self.store = store
         self.statistics = Statistics()
+        self.details: dict[str, str] = {}
+        """What the first failure of each kind says, by kind."""
         self._open_engine = open_engine
         self._making = making
+        self._may_all_fail = may_all_fail
         self._engine: Engine | None = None
 
     def generate(self, requests: Sequence[Request], label: str = "") -> list[Result]:
@@ -241,7 +253,8 @@ class StoredEngine:
         arrives; progress is reported under `label`.
 
         Raises:
-            UserError: the engine or the disk cannot go on; what had arrived is stored.
+            UserError: the engine or the disk cannot go on, or the engine's first `ALIKE` requests
+                have all failed alike; what had arrived is stored.
             ValueError: the opened engine is not the one that the store belongs to.
         """
         indices: dict[str, list[int]] = {}
@@ -262,6 +275,8 @@ class StoredEngine:
 
         def hand_over(key: str, result: Result) -> None:
             self.statistics.add(result)
+            if isinstance(result, Failure):
+                self.details.setdefault(result.kind, result.detail)
             results.update(dict.fromkeys(indices[key], result))
             copies = len(indices[key])
             progress.update(copies, failed=copies if isinstance(result, Failure) else 0)
@@ -277,7 +292,17 @@ class StoredEngine:
                 if isinstance(result, Reply) and kept_from is not None:
                     result = result.with_logprobs_from(kept_from)
                 hand_over(key, self.store.put(key, result))
+                self._check_beginning()
         return [results[index] for index in range(len(requests))]
+
+    def _check_beginning(self) -> None:
+        """Stop when nothing but one kind of failure has come from the engine so far."""
+        so_far = self.statistics
+        has_begun_badly = so_far.failed == ALIKE and not so_far.paid and len(self.details) == 1
+        if has_begun_badly and not self._may_all_fail:
+            kind, detail = next(iter(self.details.items()))
+            said = " ".join(f"{kind}: {detail}".split()).removesuffix(":")
+            raise UserError(f"the first {ALIKE} requests have all failed alike: {said}")
 
     def _opened(self, open_engine: Callable[[], Engine]) -> Engine:
         if self._engine is None:

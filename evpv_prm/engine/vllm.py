@@ -1,24 +1,28 @@
-"""vLLM in this process: one model, continuous batching, each reply handed over as it finishes."""
+"""vLLM behind the engines' protocol: one model, continuous batching, each reply as it finishes."""
 
 from __future__ import annotations
 
 import gc
-import io
 import itertools
-import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from pathlib import Path
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
-
-import PIL.Image
 
 from evpv_prm.config import Model
 from evpv_prm.devices import check_fits, take
-from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Usage
+from evpv_prm.engine.base import Failure, Reply, Request, Result, Usage
+from evpv_prm.engine.choice_tokens import deciding_tokens, first_tokens
 from evpv_prm.engine.fingerprint import engine_identity
+from evpv_prm.engine.vllm_process import (
+    check_compiler,
+    core_tied_to_this_process,
+    one_line,
+    prepare_environment,
+)
+from evpv_prm.engine.vllm_prompts import PromptRenderer
 from evpv_prm.errors import UserError
 from evpv_prm.interpreter import permanent_objects
 
@@ -52,73 +56,60 @@ class VllmEngine:
             import torch
 
             on_gpu = torch.cuda.is_available()
-            _prepare_environment(model, on_gpu)
+            prepare_environment(model, on_gpu)
             from vllm import LLM
-            from vllm.exceptions import VLLMValidationError
 
-        self._refusal = VLLMValidationError
         if on_gpu:
+            check_compiler(os.environ)
             properties = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
             memory_gb = [gpu.total_memory / 1e9 for gpu in properties]
             check_fits(model, len(memory_gb), min(memory_gb))
-        options = model.vllm
-        try:
-            self._llm = LLM(
-                model=model.model,
-                revision=model.revision,
-                dtype=options.dtype,
-                max_model_len=options.max_model_len,
-                max_num_seqs=model.concurrency,
-                max_num_batched_tokens=options.max_num_batched_tokens
-                or (None if on_gpu else options.max_model_len),
-                # A prompt computed in parts makes vLLM rewind the request's random generator,
-                # which a CPU's generator cannot do.
-                enable_chunked_prefill=None if on_gpu else False,
-                tensor_parallel_size=options.tensor_parallel_size,
-                gpu_memory_utilization=options.gpu_memory_utilization,
-                enable_prefix_caching=options.enable_prefix_caching,
-                enforce_eager=options.enforce_eager,
-                trust_remote_code=options.trust_remote_code,
-                limit_mm_per_prompt={"image": options.max_images},
-                mm_processor_kwargs=dict(options.mm_processor_kwargs),
-                # xgrammar lets control characters into strings of bounded length, which JSON
-                # forbids; and a weak model would fill its budget with white space between tokens.
-                structured_outputs_config={
-                    "backend": "guidance",
-                    "disable_any_whitespace": True,
-                },
-                # Without it, chat templates written for text move all images to the front.
-                interleave_mm_strings=True,
-                # The CPU's default block is longer than most prompts, so that none is ever shared.
-                block_size=None if on_gpu else 32,
-                disable_log_stats=False,
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()
-            raise UserError(
-                f"model {model.model}: cannot be loaded: {reason[0] if reason else error!r}"
-            ) from error
-        self._tokenizer = self._llm.get_tokenizer()
+        with core_tied_to_this_process() as reason:
+            try:
+                self._llm = LLM(**_llm_options(model, on_gpu))
+            except (OSError, ValueError, RuntimeError) as error:
+                logger.error("loading %s", model.model, exc_info=True)
+                told = reason.read_text() if reason.exists() else one_line(error)
+                raise UserError(f"model {model.model}: cannot be loaded: {told}") from error
+        self._prompts = PromptRenderer(self._llm)
+        tokenizer = self._llm.get_tokenizer()
+        self._first_tokens = cache(lambda choices: first_tokens(tokenizer, choices))
+        self._deciding_tokens = cache(lambda *field: deciding_tokens(tokenizer, *field))
+        self._numbers = itertools.count()
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Result]]:
         """Answer requests; see `Engine.generate`."""
-        waiting = iter(enumerate(requests))
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        waiting = deque(range(len(requests)))
         pending: dict[str, int] = {}
+        sent_again: set[int] = set()
         engine = self._llm.llm_engine
         try:
-            while True:
-                room = QUEUE_DEPTH * self._concurrency - len(pending)
-                for index, request in itertools.islice(waiting, room):
-                    try:
-                        pending[self._enqueue(request)] = index
-                    except (ValueError, self._refusal) as error:  # a prompt beyond the context
-                        yield index, Failure("prompt_refused", str(error).splitlines()[0])
-                if not pending:
-                    return
-                for output in engine.step():
-                    if output.finished:
-                        index = pending.pop(output.request_id)
-                        yield index, _result(requests[index], output)
+            while waiting or pending:
+                while waiting and len(pending) < QUEUE_DEPTH * self._concurrency:
+                    index = waiting.popleft()
+                    sent = self._send(requests[index])
+                    if isinstance(sent, Failure):
+                        yield index, sent
+                    else:
+                        pending[sent] = index
+                for output in engine.step() if pending else ():
+                    if not output.finished:
+                        continue
+                    index = pending.pop(output.request_id)
+                    result = self._result(requests[index], output)
+                    # The core may have lacked a picture that counted as sent.
+                    is_lost = isinstance(result, Failure) and result.kind == "engine_error"
+                    if is_lost and requests[index].images and index not in sent_again:
+                        sent_again.add(index)
+                        waiting.appendleft(index)
+                        self._prompts.forget(requests[index])
+                    else:
+                        yield index, result
+        except EngineDeadError as error:
+            pending.clear()
+            raise UserError("vLLM's core has ended; its reason stands above") from error
         finally:
             if pending:
                 engine.abort_request(list(pending))
@@ -145,136 +136,135 @@ class VllmEngine:
         total, cached = (int(counters[name].value) for name in names)
         return total, cached
 
-    def _enqueue(self, request: Request) -> str:
-        (identifier,) = self._llm.enqueue_chat(
-            [_chat(request)], self._sampling_params(request), use_tqdm=False
-        )
-        # vLLM appends random characters to the name under which outputs and aborts know a request.
-        return str(identifier).partition("-")[0]
+    def _send(self, request: Request) -> str | Failure:
+        """Hand a request to vLLM's core; return the name that its output will have."""
+        from vllm.exceptions import VLLMValidationError
+        from vllm.multimodal.cache import MultiModalCacheMissError
+
+        name = str(next(self._numbers))
+        for _ in range(2):
+            try:
+                self._llm.llm_engine.add_request(
+                    name, self._prompts.render(request), self._sampling_params(request)
+                )
+            except MultiModalCacheMissError:  # a core in this process lacks a picture
+                self._prompts.forget(request)
+            except (
+                ValueError,
+                VLLMValidationError,
+            ) as error:  # such as a prompt beyond the context
+                # Its pictures count as sent, and the core has not got them.
+                self._prompts.forget(request)
+                return Failure("prompt_refused", str(error).splitlines()[0])
+            else:
+                return name
+        return Failure("engine_error", "a picture did not reach vLLM's core")
 
     def _sampling_params(self, request: Request) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         sampling = request.sampling
-        constraint = None
-        if request.choices is not None:
-            constraint = StructuredOutputsParams(choice=list(request.choices))
+        form: dict[str, Any] = {"max_tokens": sampling.max_tokens}
+        scored: list[int] = []
+        if first := self._first_tokens_of(request):
+            # One of them is the whole reply: no grammar has to be made and followed.
+            scored = sorted(first)
+            form = {"max_tokens": 1, "allowed_token_ids": scored}
+        elif request.choices is not None:
+            form["structured_outputs"] = StructuredOutputsParams(choice=list(request.choices))
         elif request.json_schema is not None:
-            constraint = StructuredOutputsParams(json=dict(request.json_schema))
-        scores: dict[str, Any] = {}
-        if sampling.top_logprobs and request.choices is not None:
-            # The unmasked, untempered probabilities of just the choices' first tokens.
-            scores["logprob_token_ids"] = sorted(
-                {self._tokenizer.encode(c, add_special_tokens=False)[0] for c in request.choices}
-            )
-        elif sampling.top_logprobs and (ids := self._deciding_ids(request)):
+            form["structured_outputs"] = StructuredOutputsParams(json=dict(request.json_schema))
+            scored = self._deciding_tokens_of(request)
+        if sampling.top_logprobs and scored:
             # The likeliest of all tokens are costly to find where the vocabulary is large.
-            scores["logprob_token_ids"] = ids
+            form["logprob_token_ids"] = scored
         elif sampling.top_logprobs:
-            scores["logprobs"] = sampling.top_logprobs
+            form["logprobs"] = sampling.top_logprobs
         return SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
-            max_tokens=sampling.max_tokens,
             seed=sampling.seed,
             repetition_penalty=sampling.repetition_penalty,
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
-            structured_outputs=constraint,
             output_kind=RequestOutputKind.FINAL_ONLY,
-            **scores,
+            skip_clone=True,  # nobody else has it
+            **form,
         )
 
-    def _deciding_ids(self, request: Request) -> list[int]:
-        """Return the tokens that tell apart the values of the field that log-probabilities are for.
+    def _first_tokens_of(self, request: Request) -> Mapping[int, str] | None:
+        """Return the tokens that say which of its choices a reply is; None: there are none such."""
+        return self._first_tokens(tuple(request.choices)) if request.choices else None
 
-        Those are the tokens of one value's JSON that are none of another's at the same place, and
-        the first token of each value alone. None where the request has no such field.
-        """
+    def _deciding_tokens_of(self, request: Request) -> list[int]:
+        """Return the tokens that tell apart the values of the field that `logprobs_from` names."""
         name = (request.logprobs_from or "").strip('"')
         values = (request.json_schema or {}).get("properties", {}).get(name, {}).get("enum", ())
-        texts = [json.dumps({name: value}, separators=(",", ":")) for value in values]
-        sequences = [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
-        ids = {
-            token
-            for tokens in itertools.zip_longest(*sequences)
-            for token in tokens
-            if len(set(tokens)) > 1 and token is not None
-        }
-        for value in values:
-            ids.add(self._tokenizer.encode(json.dumps(value), add_special_tokens=False)[0])
-        return sorted(ids)
+        found: list[int] = self._deciding_tokens(name, tuple(values))
+        return found
+
+    def _result(self, request: Request, output: Any) -> Result:
+        completion = output.outputs[0]
+        usage = Usage(
+            prompt=len(output.prompt_token_ids or ()),
+            cached=output.num_cached_tokens or 0,
+            completion=len(completion.token_ids),
+        )
+        text, end = completion.text, completion.finish_reason
+        if end == "length" and (first := self._first_tokens_of(request)):
+            text, end = first[completion.token_ids[0]], "stop"
+        if end == "length":
+            return Failure("truncated", f"after {usage.completion} tokens", text)
+        if end != "stop":
+            return Failure(f"engine_{end}", "vLLM gave the request up; see the log", text)
+        logprobs = None
+        if request.sampling.top_logprobs and completion.logprobs:
+            # The token that was taken stands first. Of several tokens with one text, it or the
+            # likeliest counts.
+            logprobs = [_by_text(position.values()) for position in completion.logprobs]
+        return Reply(text, logprobs, usage)
 
 
-def _prepare_environment(model: Model, on_gpu: bool) -> None:
-    """Set what vLLM reads from the environment, unless the user has set it."""
-    defaults = {
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_CPU_KVCACHE_SPACE": f"{model.vllm.cpu_kv_cache_gib:g}",
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    if not on_gpu:
-        # One process is enough, compiling for a CPU costs more than it saves, and ms-swift's plugin
-        # takes as long to load as a tiny model.
-        defaults |= {
-            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-            "TORCHDYNAMO_DISABLE": "1",
-            "VLLM_PLUGINS": "",
-        }
-    if Path(model.model).is_dir():  # nothing has to be fetched
-        defaults |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
+def _llm_options(model: Model, on_gpu: bool) -> dict[str, Any]:
+    """Return the arguments of vLLM's `LLM` for a model."""
+    from transformers import AutoTokenizer
 
-
-def _chat(request: Request) -> list[Any]:
-    """Return vLLM's form of the messages, images in place."""
-    images = iter(request.images)
-    return [
-        {
-            "role": message["role"],
-            "content": [
-                _image_part(next(images)) if part["type"] == "image" else part
-                for part in message["content"]
-            ],
-        }
-        for message in request.messages
-    ]
-
-
-def _image_part(image: Image) -> dict[str, Any]:
-    # The digest as identifier spares vLLM the hashing of the pixels for each of an image's prompts.
-    return {"type": "image_pil", "image_pil": _decode(image), "uuid": image.digest}
-
-
-@lru_cache(maxsize=64)
-def _decode(image: Image) -> PIL.Image.Image:
-    picture: PIL.Image.Image = PIL.Image.open(io.BytesIO(image.content))
-    if picture.has_transparency_data:
-        # Black lines on a transparent ground would vanish on the black that RGB falls back to.
-        picture = picture.convert("RGBA")
-        ground = PIL.Image.new("RGBA", picture.size, "white")
-        picture = PIL.Image.alpha_composite(ground, picture)
-    return picture.convert("RGB")
-
-
-def _result(request: Request, output: Any) -> Result:
-    completion = output.outputs[0]
-    usage = Usage(
-        prompt=len(output.prompt_token_ids or ()),
-        cached=output.num_cached_tokens or 0,
-        completion=len(completion.token_ids),
+    options = model.vllm
+    tokenizer = AutoTokenizer.from_pretrained(
+        model.model, revision=model.revision, trust_remote_code=options.trust_remote_code
     )
-    if completion.finish_reason == "length":
-        return Failure("truncated", f"after {usage.completion} tokens", completion.text)
-    logprobs = None
-    if request.sampling.top_logprobs and completion.logprobs:
-        # The token that was taken stands first. Of several tokens with one text, it or the
-        # likeliest counts.
-        logprobs = [_by_text(position.values()) for position in completion.logprobs]
-    return Reply(completion.text, logprobs, usage)
+    return {
+        "model": model.model,
+        "revision": model.revision,
+        "dtype": options.dtype,
+        "max_model_len": options.max_model_len,
+        "max_num_seqs": model.concurrency,
+        "max_num_batched_tokens": options.max_num_batched_tokens
+        or (None if on_gpu else options.max_model_len),
+        # A prompt computed in parts makes vLLM rewind the request's random generator, which a CPU's
+        # generator cannot do.
+        "enable_chunked_prefill": None if on_gpu else False,
+        "tensor_parallel_size": options.tensor_parallel_size,
+        "gpu_memory_utilization": options.gpu_memory_utilization,
+        "enable_prefix_caching": options.enable_prefix_caching,
+        "enforce_eager": options.enforce_eager,
+        "trust_remote_code": options.trust_remote_code,
+        "limit_mm_per_prompt": {"image": options.max_images},
+        "mm_processor_kwargs": dict(options.mm_processor_kwargs),
+        "structured_outputs_config": {
+            # xgrammar lets control characters into strings of bounded length, which JSON forbids;
+            # but guidance takes no tokenizer that is written in Python, such as InternLM2's.
+            "backend": "guidance" if tokenizer.is_fast else "xgrammar",
+            # A weak model would fill its budget with white space between tokens.
+            "disable_any_whitespace": True,
+        },
+        # Without it, chat templates written for text move all images to the front.
+        "interleave_mm_strings": True,
+        # The CPU's default block is longer than most prompts, so that none is ever shared.
+        "block_size": None if on_gpu else 32,
+        "disable_log_stats": False,
+    }
 
 
 def _by_text(entries: Iterable[Any]) -> dict[str, float]:

@@ -76,13 +76,18 @@ def read_rates(path: Path) -> Rates:
     return {(rate.rule, rate.model): rate for rate in rates}
 
 
-def write_rates(path: Path, rates: Iterable[Rate]) -> None:
-    """Write a table of rates, whole or not at all."""
+def format_rates(rates: Iterable[Rate]) -> str:
+    """Return the text of a table of rates."""
     text = io.StringIO()
     table = csv.DictWriter(text, list(Rate.model_fields), lineterminator="\n")
     table.writeheader()
     table.writerows(rate.model_dump() for rate in rates)
-    write_text(path, text.getvalue())
+    return text.getvalue()
+
+
+def write_rates(path: Path, rates: Iterable[Rate]) -> None:
+    """Write a table of rates, whole or not at all."""
+    write_text(path, format_rates(rates))
 
 
 def read_sizes(path: Path = SHIPPED_SIZES) -> dict[str, Size]:

@@ -1,4 +1,8 @@
-"""The vLLM engine on a tiny verifier: forms, probabilities, seeds, the prefix cache."""
+"""The vLLM engine on a tiny verifier: forms, probabilities, seeds, the caches, errors.
+
+Each test runs twice: with vLLM's core in this process, as on a CPU, and in one of its own, as on a
+GPU.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import PIL.Image
 import pytest
 
 from evpv_prm import prompts
@@ -15,6 +20,7 @@ from evpv_prm.config import Model, VllmOptions
 from evpv_prm.config_judge import JudgeReply
 from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Sampling
 from evpv_prm.engine.vllm import VllmEngine
+from evpv_prm.engine.vllm_prompts import chat
 from evpv_prm.errors import UserError
 from evpv_prm.prompts import Prompt
 from evpv_prm.verdicts import VERDICT_KEY, parse_judgement, verdict_probability
@@ -24,10 +30,14 @@ pytestmark = pytest.mark.real
 CONTEXT = 2048
 
 
-@pytest.fixture(scope="module")
-def engine(models: Path) -> Iterator[VllmEngine]:
+@pytest.fixture(scope="module", params=["core in this process", "core in its own"])
+def engine(models: Path, request: pytest.FixtureRequest) -> Iterator[VllmEngine]:
     options = VllmOptions(dtype="float32", max_model_len=CONTEXT, enforce_eager=True)
-    made = VllmEngine(Model(model=str(models / "qwen25vl"), concurrency=4, vllm=options))
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "core in its own":
+            patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+            patch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
+        made = VllmEngine(Model(model=str(models / "qwen25vl"), concurrency=4, vllm=options))
     yield made
     made.close()
 
@@ -70,8 +80,9 @@ def test_a_verdict_comes_with_its_untempered_probability(
         assert isinstance(reply, Reply)
         assert reply.text in prompts.VERDICTS
         assert reply.logprobs is not None
-        assert set(reply.logprobs[0]) == {"1", "-"}
-        assert sum(map(math.exp, reply.logprobs[0].values())) == pytest.approx(1, abs=1e-4)
+        assert [set(position) for position in reply.logprobs] == [{"1", "-"}]
+        # Of all tokens, not of these two alone: a model that would rather say something else shows.
+        assert sum(map(math.exp, reply.logprobs[0].values())) < 0.5
     warm, cold = (verdict_probability(r.logprobs) for r in replies if isinstance(r, Reply))
     assert warm == pytest.approx(cold, abs=1e-5)
 
@@ -157,6 +168,67 @@ def test_a_prompt_beyond_the_context_fails_alone(engine: VllmEngine, picture: Im
     assert refused.kind == "prompt_refused"
     assert "\n" not in refused.detail
     assert isinstance(reply, Reply)
+
+
+def test_a_refused_prompt_spares_the_requests_that_show_its_picture(
+    engine: VllmEngine, tmp_path: Path
+) -> None:
+    # vLLM takes a picture as sent once its prompt has been rendered, refused or not.
+    PIL.Image.new("RGB", (336, 336), "teal").save(tmp_path / "new.png")
+    picture = Image(tmp_path / "new.png")
+    steps = [["word " * (CONTEXT - 140)], ["AB is 4."], ["AB is 4.", "So it is 8."]]
+    refused, *replies = answer(engine, [request(judge(each), picture) for each in steps])
+    assert isinstance(refused, Failure)
+    assert refused.kind == "prompt_refused"
+    assert [type(reply) for reply in replies] == [Reply, Reply]
+    assert all(reply.text in prompts.VERDICTS for reply in replies)
+
+
+def test_a_picture_that_the_core_has_lost_is_sent_again(engine: VllmEngine, tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (336, 336), "olive").save(tmp_path / "lost.png")
+    asked = [request(judge([f"AB is {n}."]), Image(tmp_path / "lost.png")) for n in range(4)]
+    answer(engine, asked[:1])
+    core = engine._llm.llm_engine.engine_core
+    core.reset_mm_cache()  # the core's side alone
+    core.reset_prefix_cache()
+    core.reset_encoder_cache()
+    assert [type(result) for result in answer(engine, asked[1:])] == [Reply] * 3
+
+
+def test_a_request_that_the_core_gives_up_is_a_failure(
+    engine: VllmEngine, picture: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = engine._llm.llm_engine.step
+
+    def gives_up() -> list[object]:
+        outputs = step()
+        for output in outputs:
+            output.outputs[0].finish_reason = "error"
+            output.outputs[0].text = ""
+        return outputs
+
+    monkeypatch.setattr(engine._llm.llm_engine, "step", gives_up)
+    (result,) = answer(engine, [request(judge(["AB is 4."]), picture)])
+    assert isinstance(result, Failure)
+    assert result.kind == "engine_error"
+
+
+def test_prompts_have_the_tokens_that_vllm_gives_them(
+    engine: VllmEngine, picture: Image, images: Path
+) -> None:
+    other = Image(max(images.rglob("*.png")))
+    steps = ["The bar shows 7.\n\nSo\tit  is", "x = 3\n- 4 <b>", "數 \n 1", "é\nÉ", "a\n\n\nB"]
+    for shown in ([picture], [other], [picture, other], []):
+        for count in range(1, len(steps) + 1):
+            prompt = prompts.judge("What?", "A bar.", steps[:count], len(shown), first=1)
+            asked = replace(request(prompt, picture), images=shown)
+            ours = engine._prompts.render(asked)
+            theirs = engine._llm._preprocess_chat_one(chat(asked))
+            for field in ("type", "prompt", "prompt_token_ids"):
+                assert ours[field] == theirs[field]
+            for field in ("mm_hashes", "mm_placeholders"):
+                assert ours.get(field) == theirs.get(field)
+        assert not shown or answer(engine, [asked])[0].usage.prompt == len(ours["prompt_token_ids"])
 
 
 def test_abandoned_requests_leave_the_engine_usable(engine: VllmEngine, picture: Image) -> None:

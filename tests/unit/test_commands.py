@@ -266,8 +266,26 @@ def test_failures_above_the_fraction_fail_the_command(
     status: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert check_failures(failed, candidates, allowed) == status
+    failures = [["audit:timeout"]] * failed + [[]] * (candidates - failed)
+    assert check_failures(failures, allowed) == status
     shown = capsys.readouterr().err
     assert shown.count("\n") == status
     if status:
         assert f"{failed} of {candidates} candidates failed" in shown
+
+
+def test_the_commonest_reasons_of_failures_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    failures = [
+        *[["judge[0]:timeout", "judge[3]:timeout", "audit:timeout"]] * 4,
+        *[["prompt_refused"]] * 3,
+        ["audit:truncated"],
+        ["audit:invalid_json"],
+        [],
+    ]
+    details = {"timeout": "", "prompt_refused": "longer than 768 tokens", "truncated": "after 9"}
+    assert check_failures(failures, 0.5, "candidates", details) == 1
+    assert capsys.readouterr().err == (
+        "error: 9 of 10 candidates failed, more than --max-failures 0.5: 4 × audit:timeout, "
+        "4 × judge:timeout, 3 × prompt_refused (prompt_refused: longer than 768 tokens); nothing "
+        "was written, the good replies are stored\n"
+    )

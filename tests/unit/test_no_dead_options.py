@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -49,6 +50,7 @@ from evpv_prm.config_teacher import (
     TrainingFiles,
 )
 from evpv_prm.config_training import StepJudgeSft, Trainings, VisionDpo, VisionSft
+from evpv_prm.engine import vllm as engine
 from evpv_prm.engine.vllm import VllmEngine
 from evpv_prm.options import render_options
 
@@ -83,9 +85,14 @@ def vllm_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     vllm, torch = ModuleType("vllm"), ModuleType("torch")
     vllm.LLM = Recorder  # type: ignore[attr-defined]
-    exceptions = ModuleType("vllm.exceptions")
-    exceptions.VLLMValidationError = ValueError
-    monkeypatch.setitem(sys.modules, "vllm.exceptions", exceptions)
+    transformers = ModuleType("transformers")
+    transformers.AutoTokenizer = SimpleNamespace(
+        from_pretrained=lambda *_, **__: SimpleNamespace(is_fast=True)
+    )
+    monkeypatch.setitem(sys.modules, "transformers", transformers)
+    monkeypatch.setattr(engine, "core_tied_to_this_process", lambda: nullcontext(Path("reason")))
+    monkeypatch.setattr(engine, "PromptRenderer", lambda _: None)
+    monkeypatch.setattr(engine, "check_compiler", lambda _: None)
     torch.cuda = SimpleNamespace(  # type: ignore[attr-defined]
         is_available=lambda: True,
         device_count=lambda: 8,

@@ -66,7 +66,10 @@ def test_what_is_handed_back_is_what_later_runs_are_served(result: Result) -> No
             kept = store.put("a", result)
             again = served(store)
         reopened = ResponseStore(folder, IDENTITY)
-    expected = {"a": kept} if isinstance(result, Reply) else {}
+    usage = result.usage if isinstance(result, Reply) else Usage()
+    # So vLLM's requests were stored that it had given up.
+    was_given_up = not result.text and usage.prompt > 0 and usage.completion == 0
+    expected = {"a": kept} if isinstance(result, Reply) and not was_given_up else {}
     assert again == expected
     assert len(reopened) == len(expected)
     assert kept.text == result.text
@@ -425,3 +428,39 @@ def test_an_engine_with_another_identity_is_refused(tmp_path: Path) -> None:
     stored.close()
     assert engine.closed
     assert not engine.answered
+
+
+def test_an_older_stores_empty_replies_are_asked_again(tmp_path: Path) -> None:
+    asked = [request("a"), request("b")]
+    with ResponseStore(tmp_path, IDENTITY) as store:
+        store.put(asked[0].key(IDENTITY), Reply("", None, Usage(prompt=1189)))
+        store.put(asked[1].key(IDENTITY), Reply("", None, Usage(prompt=1189, completion=1)))
+    engine = ScriptedEngine(lambda _: Reply("1"))
+    with StoredEngine(ResponseStore(tmp_path, IDENTITY), lambda: engine) as stored:
+        texts = [result.text for result in stored.generate(asked)]
+    assert texts == ["1", ""]
+    assert engine.answered == asked[:1]
+
+
+def refusing(tmp_path: Path, kinds: Sequence[str], **options: bool) -> tuple[int, str]:
+    """Return how many requests an engine is sent that fails so, and the error that ends it."""
+    failures = iter(kinds)
+    engine = ScriptedEngine(lambda _: Failure(next(failures), "the tokenizer\nis slow"))
+    store = ResponseStore(tmp_path, IDENTITY)
+    error = ""
+    with StoredEngine(store, lambda: engine, **options) as stored:
+        try:
+            for wave in range(2):
+                stored.generate([request(f"{wave} {n}") for n in range(len(kinds) // 2)])
+        except UserError as raised:
+            error = str(raised)
+    return len(engine.answered), error
+
+
+def test_an_engine_that_fails_alike_from_the_first_is_asked_no_more(tmp_path: Path) -> None:
+    alike = "the first 50 requests have all failed alike: prompt_refused: the tokenizer is slow"
+    assert refusing(tmp_path / "a", ["prompt_refused"] * 80) == (50, alike)
+    # Nor is it told by those that are stored.
+    assert refusing(tmp_path / "a", ["prompt_refused"] * 80) == (50, alike)
+    assert refusing(tmp_path / "b", ["prompt_refused"] * 80, may_all_fail=True) == (80, "")
+    assert refusing(tmp_path / "c", ["timeout", *["prompt_refused"] * 79]) == (80, "")

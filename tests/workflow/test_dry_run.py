@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 
-from evpv_prm.config import Config
-from tests.workflow.project import Project, Run, annotations
+import yaml
+
+from evpv_prm.config import Config, load_config
+from tests.workflow.project import REPOSITORY, Project, Run, annotations
 
 SUMMARY = {"plot_stage_costs": 1, "write_report": 1}
 REPORTS = {
@@ -193,6 +196,45 @@ def test_the_data_alone(paper: Project) -> None:
         "build_dpo_data": 1,
         "plot_error_categories": 1,
     }
+
+
+def test_the_first_hour_needs_no_training_data(paper: Project) -> None:
+    shutil.rmtree(annotations(paper))
+    (paper.folder / "data/visualprocessbench/test.jsonl").unlink()
+    recipe = subprocess.run(
+        ["make", "--dry-run", "first-hour"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    [words] = re.findall(r"snakemake (--profile .*)", recipe.stdout)
+    run = paper.run("snakemake", "--dry-run", *words.split())
+    assert_clean(run)
+    cases = dict.fromkeys(("make_pictures", "build_candidate_cases", "write_case_browser"), 1)
+    assert run.planned == {
+        "make_visualprm": 1,
+        "validate_inputs": 1,
+        "prepare_questions": 1,
+        "split_questions": 1,
+        "download_model": 1,
+        **CHAIN,
+        "generate_candidates": 1,
+        "score_candidates": 1,
+        "compute_bon_metrics": 1,
+        **REPORTS,
+        **cases,
+    }
+
+
+def test_the_first_hour_asks_the_papers_models() -> None:
+    hour = load_config(yaml.safe_load((REPOSITORY / "profiles/first-hour.yaml").read_text()))
+    paper = Config()
+    [(name, policy)] = hour.policies.items()
+    assert policy == paper.policies[name]
+    assert hour.training.base == paper.training.base
+    assert hour.training.gpus == paper.training.gpus
+    own = {"model": paper.verifier.model}
+    assert hour.makes_verifier
+    assert hour.verifier.model_copy(update=own) == paper.verifier
+    assert [benchmark.limit for benchmark in hour.benchmarks.values()] == [20]
 
 
 def test_the_demo(clone: Project) -> None:
