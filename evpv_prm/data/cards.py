@@ -123,9 +123,13 @@ def token_counter(folder: Path) -> CountTokens:
     if not folder.is_dir():
         raise InputError(folder, expected="expected a folder with a tokenizer")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        # Unsaid, it would ask on the terminal whether to run a tokenizer's own code.
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(folder, expected="expected a folder with a tokenizer") from error
+        expected = "expected a folder with a tokenizer that needs no code of its own"
+        raise InputError(folder, expected=expected) from error
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False))
 
 

@@ -498,6 +498,19 @@ def test_a_missing_tokenizer_is_one_line(chain: Chain, capsys: pytest.CaptureFix
     assert not chain.calls
 
 
+def test_a_tokenizer_with_code_of_its_own_is_refused_unasked(
+    chain: Chain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = chain.folder / "slow"
+    folder.mkdir()
+    brought = {"auto_map": {"AutoTokenizer": ["tokenization_slow.SlowTokenizer", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(brought))
+    assert chain.describe("--tokenizer", folder) == 2
+    said = capsys.readouterr()
+    assert said.out == ""  # where the question would stand
+    assert f"{folder}: expected a folder with a tokenizer that needs no code" in said.err
+
+
 # Splits and cards
 
 

@@ -6,7 +6,7 @@ the one of transformers 5. The vocabulary is that of the package `dashscope`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,14 +56,35 @@ def build(directory: Path, seed: int = 0) -> None:
 
 def build_tokenizer() -> Qwen2Tokenizer:
     """Return the published tokenizer."""
+    from tiktoken.load import load_tiktoken_bpe
     from transformers import AddedToken, Qwen2Tokenizer
-    from transformers.convert_slow_tokenizer import TikTokenConverter
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-    ranks = distribution("dashscope").locate_file("dashscope/resources/qwen.tiktoken")
-    vocabulary, merges = TikTokenConverter().extract_vocab_merges_from_model(str(ranks))
-    tokenizer = Qwen2Tokenizer(vocabulary, merges)
+    file = distribution("dashscope").locate_file("dashscope/resources/qwen.tiktoken")
+    ranks = load_tiktoken_bpe(str(file))
+    letters = bytes_to_unicode()
+
+    def text(token: bytes) -> str:
+        return "".join(letters[byte] for byte in token)
+
+    tokenizer = Qwen2Tokenizer(
+        {text(token): rank for token, rank in ranks.items()},
+        [(text(left), text(right)) for left, right in _merges(ranks)],
+    )
     tokenizer.add_tokens([AddedToken(token, special=True) for token in qwen25vl.SPECIAL_TOKENS])
     return tokenizer
+
+
+def _merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the two parts that each token of several bytes is merged from, lowest rank first."""
+    for token in sorted(ranks, key=ranks.__getitem__):
+        parts = [token[index : index + 1] for index in range(len(token))]
+        while len(parts) > 2:
+            merged = list(map(bytes.__add__, parts, parts[1:]))
+            first = min(range(len(merged)), key=lambda n: ranks.get(merged[n], len(ranks)))
+            parts[first : first + 2] = [merged[first]]
+        if len(parts) == 2:
+            yield parts[0], parts[1]
 
 
 def _configuration(sizes: Sizes, ids: Mapping[str, int]) -> dict[str, Any]:

@@ -30,7 +30,11 @@ class InternLM2Config(PretrainedConfig):
 
 
 class InternVLChatConfig(PretrainedConfig):
-    """A vision tower, a projection and a language model."""
+    """A vision tower, a projection and a language model.
+
+    As the published class, it cannot be made without arguments, which transformers' own way to
+    load it tries and vLLM's does not.
+    """
 
     model_type = "internvl_chat"
     is_composition = True
@@ -41,6 +45,8 @@ class InternVLChatConfig(PretrainedConfig):
         llm_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.vision_config = InternVisionConfig(**(vision_config or {}))
-        self.llm_config = InternLM2Config(**(llm_config or {}))
+        if vision_config is None or llm_config is None:
+            raise ValueError("Unsupported architecture")
+        self.vision_config = InternVisionConfig(**vision_config)
+        self.llm_config = InternLM2Config(**llm_config)
         super().__init__(**kwargs)
