@@ -246,9 +246,9 @@ class VllmEngine:
 
 def load_tokenizer(model: Model) -> Any:
     """Return a model's tokenizer: one beside vLLM's, which keeps the settings of its last call."""
-    from transformers import AutoTokenizer
+    from vllm.tokenizers import get_tokenizer
 
-    return AutoTokenizer.from_pretrained(
+    return get_tokenizer(
         model.model, revision=model.revision, trust_remote_code=model.vllm.trust_remote_code
     )
 

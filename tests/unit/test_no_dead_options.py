@@ -85,11 +85,8 @@ def vllm_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     vllm, torch = ModuleType("vllm"), ModuleType("torch")
     vllm.LLM = Recorder  # type: ignore[attr-defined]
-    transformers = ModuleType("transformers")
-    transformers.AutoTokenizer = SimpleNamespace(
-        from_pretrained=lambda *_, **__: SimpleNamespace(is_fast=True)
-    )
-    monkeypatch.setitem(sys.modules, "transformers", transformers)
+    tokenizer = SimpleNamespace(is_fast=True, decode=lambda *_: "")
+    monkeypatch.setattr(engine, "load_tokenizer", lambda _: tokenizer)
     monkeypatch.setattr(engine, "core_tied_to_this_process", lambda: nullcontext(Path("reason")))
     monkeypatch.setattr(engine, "PromptRenderer", lambda *_: None)
     monkeypatch.setattr(engine, "check_compiler", lambda _: None)
