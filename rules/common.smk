@@ -54,7 +54,8 @@ def from_outside(find, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
-RATES = or_stop(known_rates, CONFIG)
+# What the trainings ask for rests on them; a verifier from elsewhere has none.
+RATES = or_stop(known_rates, CONFIG) if CONFIG.makes_verifier else {}
 TRIMMED = f"{RESULTS}/trimmed"
 # The form of the judge's reply; a verdict alone has no evidence whose length could matter.
 JUDGE_REPLY = (
