@@ -160,7 +160,12 @@ class Model(Section):
         description="Billions of parameters, by which jobs ask for memory and time and check that "
         "the model fits its GPUs; null: unknown, and as much is asked for as for 8",
     )
-    concurrency: int = Field(64, ge=1, description="Requests in flight at most")
+    concurrency: int = Field(
+        64,
+        ge=1,
+        description="Requests in flight at most; a small model that writes long answers gains "
+        "from more, as long as their caches fit the GPU beside it",
+    )
     vllm: VllmOptions = Field(VllmOptions(), description="Options of the vllm backend")
     api: ApiOptions = Field(ApiOptions(), description="Options of the api backend")
 
@@ -307,7 +312,7 @@ def _benchmark(name: str) -> Benchmark:
     )
 
 
-def _internvl(size: str, parameters_b: float, gpus: int) -> Model:
+def _internvl(size: str, parameters_b: float, gpus: int, concurrency: int) -> Model:
     # A question of MMMU shows up to seven pictures, and a large one takes 12 tiles and a thumbnail
     # of 256 tokens each: 23,296 tokens, beside which the longest reply (4,096) leaves 5,376 for the
     # text. 32,768 is as far as the language models go (`max_position_embeddings` of
@@ -317,7 +322,7 @@ def _internvl(size: str, parameters_b: float, gpus: int) -> Model:
     return Model(
         model=f"data/models/InternVL2_5-{size}",
         parameters_b=parameters_b,
-        concurrency=256,
+        concurrency=concurrency,
         vllm=VllmOptions(
             max_model_len=32768, tensor_parallel_size=gpus, trust_remote_code=True, max_images=7
         ),
@@ -342,7 +347,12 @@ class Run(Section):
         description="File that says what jobs ask a cluster for, such as profiles/slurm/site.yaml; "
         "null: nothing but memory, time and GPUs",
     )
-    shards: int = Field(8, ge=1, description="Jobs that a benchmark's questions are split into")
+    shards: int = Field(
+        2,
+        ge=1,
+        description="Jobs that a benchmark's questions are split into: with more, the last ends "
+        "earlier where there are GPUs for all, and each loads the model again",
+    )
     max_failures: Fraction = Field(
         0.05, description="Largest fraction of failed candidates with which a job succeeds"
     )
@@ -365,9 +375,9 @@ class Config(JudgeReply, Run):
     )
     policies: dict[Name, Model] = Field(
         {
-            "InternVL2.5-8B": _internvl("8B", 8.1, 1),
-            "InternVL2.5-26B": _internvl("26B", 25.5, 2),
-            "InternVL2.5-38B": _internvl("38B", 38.4, 4),
+            "InternVL2.5-8B": _internvl("8B", 8.1, gpus=1, concurrency=512),
+            "InternVL2.5-26B": _internvl("26B", 25.5, gpus=2, concurrency=256),
+            "InternVL2.5-38B": _internvl("38B", 38.4, gpus=4, concurrency=256),
         },
         min_length=1,
         description="Policy models, whose candidates are reranked, by name",

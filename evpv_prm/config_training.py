@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 
 from evpv_prm.section import Fraction, Section
 
+Attention = Literal["flash_attn", "flash_attention_4", "sdpa", "eager"]
+"""ms-swift's names: flash_attn is version 2."""
+
 
 class Training(Section):
     """Hyper-parameters of a LoRA training."""
@@ -39,11 +42,11 @@ class Training(Section):
     torch_dtype: Literal["bfloat16", "float16", "float32"] = Field(
         "bfloat16", description="Precision of weights and activations; without a GPU: float32"
     )
-    attn_impl: Literal["flash_attn", "sdpa", "eager"] = Field(
-        "flash_attn", description="Attention kernel; flash_attn, where it cannot run: sdpa"
+    attn_impl: Attention = Field(
+        "flash_attn", description="Attention kernel; a flash kernel, where it cannot run: sdpa"
     )
     padding_free: bool = Field(
-        True, description="Concatenate the samples of a batch; only with flash_attn"
+        True, description="Concatenate the samples of a batch; only with a flash kernel"
     )
     gradient_checkpointing: bool = Field(
         True, description="Recompute activations of the language model: less memory, more time"
@@ -51,8 +54,17 @@ class Training(Section):
     vit_gradient_checkpointing: bool = Field(
         False, description="Recompute activations of the vision encoder"
     )
-    eval_steps: int = Field(200, ge=1, description="Steps between validations")
-    save_steps: int = Field(200, ge=1, description="Steps between checkpoints")
+    validations: int = Field(
+        20, ge=1, description="Validations of a training at most, evenly spaced, one at its end"
+    )
+    validation_rows: int = Field(
+        500,
+        ge=1,
+        description="Rows of the validation data that a validation takes at most, evenly spaced",
+    )
+    checkpoints: int = Field(
+        20, ge=1, description="Checkpoints of a training at most, evenly spaced, one at its end"
+    )
     save_total_limit: int = Field(5, ge=1, description="Checkpoints kept at most")
     logging_steps: int = Field(10, ge=1, description="Steps between lines of the log")
     max_length: int = Field(8192, ge=16, description="Longest sample, in tokens; longer: an error")
@@ -70,8 +82,8 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _best_is_saved(self) -> Self:
-        if self.adapter == "best" and self.save_steps % self.eval_steps:
-            raise ValueError("adapter best needs save_steps to be a multiple of eval_steps")
+        if self.adapter == "best" and self.checkpoints != self.validations:
+            raise ValueError("adapter best needs as many checkpoints as validations")
         return self
 
 
@@ -79,7 +91,8 @@ class SftTraining(Training):
     """Hyper-parameters of a supervised fine-tuning."""
 
     packing: bool = Field(
-        True, description="Fill sequences of max_length with several samples; only with flash_attn"
+        True,
+        description="Fill sequences of max_length with several samples; only with a flash kernel",
     )
 
 
@@ -106,11 +119,11 @@ class VisionDpo(Training):
     warmup_ratio: Fraction = Field(
         0.0, description="Fraction of the steps in which the learning rate rises"
     )
-    attn_impl: Literal["flash_attn", "sdpa", "eager"] = Field(
-        "sdpa", description="Attention kernel; flash_attn, where it cannot run: sdpa"
+    attn_impl: Attention = Field(
+        "sdpa", description="Attention kernel; a flash kernel, where it cannot run: sdpa"
     )
     padding_free: bool = Field(
-        False, description="Concatenate the samples of a batch; only with flash_attn"
+        False, description="Concatenate the samples of a batch; only with a flash kernel"
     )
     vit_gradient_checkpointing: bool = Field(
         True, description="Recompute activations of the vision encoder"

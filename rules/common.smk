@@ -15,6 +15,8 @@ from evpv_prm.config import load_config
 from evpv_prm.devices import SHARING, allocated_devices, check_fits
 from evpv_prm.errors import UserError
 from evpv_prm.options import render_options
+from evpv_prm.plan.run import known_rates
+from evpv_prm.plan.runtime import training_minutes
 from evpv_prm.run_report.exhibits import SUFFIXES, find
 from evpv_prm.site import load_site, resources, serving_resources
 from evpv_prm.workflow import (
@@ -53,6 +55,8 @@ def from_outside(find, *arguments):
 
 CONFIG = or_stop(load_config, config)
 RESULTS = CONFIG.results
+# What the trainings ask for rests on them; a verifier from elsewhere has none.
+RATES = or_stop(known_rates, CONFIG) if CONFIG.makes_verifier else {}
 TRIMMED = f"{RESULTS}/trimmed"
 # The form of the judge's reply; a verdict alone has no evidence whose length could matter.
 JUDGE_REPLY = (
@@ -145,6 +149,16 @@ def stage_model(name, checkpoint, revision=None):
 def needs(memory_gb, minutes, gpus=0):
     """A rule's resources: memory (for each GPU, if any) and time of the first attempt, and GPUs."""
     return resources(SITE, memory_gb, minutes, gpus)
+
+
+def trains(rule):
+    """The resources of a training, whose time follows from what it trains on."""
+    # Snakemake asks again when the job is ready to run: its rows can be counted then.
+    return needs(
+        32,
+        lambda wildcards: training_minutes(CONFIG, rule, RATES),
+        CONFIG.training.gpus,
+    )
 
 
 def serves(model, minutes):

@@ -37,7 +37,7 @@ rule train_vision_sft:
         "../envs/models.yaml"
     threads: 16
     resources:
-        **needs(32, 2880, CONFIG.training.gpus),
+        **trains("train_vision_sft"),
         checked_inputs=1,
     params:
         script="sft_vision",
@@ -94,6 +94,9 @@ use rule train_vision_sft as train_dpo with:
         f"{RESULTS}/logs/train_dpo.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_dpo.tsv"
+    resources:
+        **trains("train_dpo"),
+        checked_inputs=1,
     params:
         script="dpo_vision",
         model=lambda wildcards, input: f"--model={input.base}",
@@ -137,6 +140,9 @@ use rule train_vision_sft as train_step_judge with:
         f"{RESULTS}/logs/train_step_judge.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_step_judge.tsv"
+    resources:
+        **trains("train_step_judge"),
+        checked_inputs=1,
     params:
         script="sft_step_judge",
         model=lambda wildcards, input: f"--model={input.base}",

@@ -16,12 +16,10 @@ from benchmarks.gpu_check.measuring import (
     SHORT_STEP,
 )
 from benchmarks.gpu_check.model import Scale
-from evpv_prm.config import Config
 from evpv_prm.plan.tables import Rate
 
 MODEL = "10B"
 """The class of models that Qwen2.5-VL-7B is in."""
-GPUS = Config().training.gpus
 COMPUTED = re.compile(r"(\d+) of \d+ prompt tokens of a call computed")
 
 
@@ -43,7 +41,7 @@ def serving_rates(
 def training_rates(
     shipped: Iterable[Rate], found: Mapping[str, float], kernel: str, scale: Scale, source: str
 ) -> Iterator[Rate]:
-    """Yield the rates of the trainings, from the times of one GPU; all GPUs work side by side.
+    """Yield the rates of the trainings, from the times of one GPU.
 
     With flash-attn 2, rows are packed to long ones, but for the DPO.
     """
@@ -51,16 +49,16 @@ def training_rates(
     if kernel == "flash_attention_2":
         step = found[LONG_STEP] * scale.short_row / scale.long_row
         packed = f"{scale.short_row} of {scale.long_row} tokens"
-    sft = f"a LoRA step of {packed} {source}, {kernel}; {GPUS} GPUs, each as fast as alone"
+    sft = f"a LoRA step of {packed} {source}, {kernel}"
     pair = 2 * found[SHORT_STEP] + 2 * found[SHORT_FORWARD]
     dpo = f"two LoRA steps and two forward passes of {scale.short_row} tokens {source}, {kernel}"
     for rate in shipped:
         if rate.model != MODEL:
             continue
         if rate.rule in ("train_vision_sft", "train_step_judge"):
-            yield _changed(rate, step / GPUS, sft)
+            yield _changed(rate, step, sft)
         elif rate.rule == "train_dpo":
-            yield _changed(rate, pair / GPUS, f"{dpo}; {GPUS} GPUs, each as fast as alone")
+            yield _changed(rate, pair, dpo)
 
 
 def rows(

@@ -14,6 +14,9 @@ SAMPLES, SAMPLE_BYTES = 64, 65536
 """Blocks read of each weight file: fine-tuning changes weights everywhere, so that a sample shows
 it, and a sample of a 76 GB model takes a second where the whole takes minutes."""
 
+DOWNLOADED = "download.json"
+"""Says where a checkpoint came from, which is nothing about its weights."""
+
 
 def engine_identity(model: Model) -> dict[str, Any]:
     """Return what of a model and its engine decides a reply.
@@ -64,7 +67,7 @@ def fingerprint(folder: Path) -> str:
     first and last included.
     """
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != DOWNLOADED):
         size = path.stat().st_size
         digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
         digest.update(_content_digest(path, size))

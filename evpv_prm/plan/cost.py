@@ -20,6 +20,8 @@ class Cost:
     prompt_tokens: float = 0.0
     completion_tokens: float = 0.0
     bytes: float = 0.0
+    start_gpu_hours: float = 0.0
+    """Those of `gpu_hours` in which jobs start: processes, models."""
     is_estimate: bool = False
     """Whether a rate or a size in it was estimated and never measured."""
     is_partial: bool = False
@@ -33,6 +35,7 @@ class Cost:
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.bytes + other.bytes,
+            self.start_gpu_hours + other.start_gpu_hours,
             self.is_estimate or other.is_estimate,
             self.is_partial or other.is_partial,
         )
@@ -53,13 +56,19 @@ def job_cost(job: Job, config: Config, sizes: Sizes, rates: Rates) -> Cost:
     return _cost(rates[key], count, job.gpus)
 
 
+def job_seconds(rate: Rate, count: Count) -> float:
+    """Return how long a job with so many units of work takes."""
+    return rate.job_seconds + rate.seconds * count.number
+
+
 def _cost(rate: Rate, count: Count, gpus: int) -> Cost:
     calls = rate.calls * count.number
     return Cost(
-        gpu_hours=gpus * (rate.job_seconds + rate.seconds * count.number) / 3600,
+        gpu_hours=gpus * job_seconds(rate, count) / 3600,
         calls=calls,
         prompt_tokens=calls * rate.prompt_tokens,
         completion_tokens=calls * rate.completion_tokens,
         bytes=rate.job_bytes + rate.bytes * count.number,
+        start_gpu_hours=gpus * rate.job_seconds / 3600,
         is_estimate="estimate" in (rate.basis, count.basis),
     )

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from evpv_prm.config import Config, load_config
+from evpv_prm.plan.tables import SHIPPED_RATES, Rates, read_rates
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
@@ -28,3 +29,14 @@ def read_config(arguments: argparse.Namespace) -> Config:
 def run_rates(config: Config) -> Path:
     """Return the file of the rates that were measured in a run's own results."""
     return Path(config.results) / "rates.csv"
+
+
+def known_rates(config: Config) -> Rates:
+    """Return the rates of a run: those measured in its own results, the shipped ones for others.
+
+    Raises:
+        InputError: a table is not as `Rate` says.
+    """
+    own = run_rates(config)
+    shipped = read_rates(SHIPPED_RATES)
+    return {**shipped, **read_rates(own)} if own.is_file() else shipped

@@ -40,12 +40,37 @@ class Count:
         worse = max(self.basis, second.basis, key=get_args(Basis).index)
         return Count(self.number * second.number, worse)
 
+    def __add__(self, other: Count) -> Count:
+        """Return the sum, on the worse basis of the two."""
+        return Count(self.number + other.number, (self * other).basis)
+
     def at_most(self, limit: int | None) -> Count:
         """Return the smaller of the two."""
         return self if limit is None else Count(min(self.number, limit), self.basis)
 
 
 UNKNOWN = Count(0, "unknown")
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a training's two files."""
+
+    train: Count
+    validation: Count
+
+
+@dataclass(frozen=True)
+class TrainingSizes:
+    """What the trainings are made of."""
+
+    images: Count
+    """They are described once each."""
+    solutions: Count
+    described: TrainingRows
+    """Of the first training; those of the preferences are about as many."""
+    judged: TrainingRows
+    """Of the step judge's training."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +83,7 @@ class Sizes:
     """Labelled solutions to judge."""
     steps: Count
     """Their steps."""
-    images: Count
-    """Training images, which are described once each."""
-    training_solutions: Count
-    described_rows: Count
-    """Rows of the first training; those of the preferences are about as many."""
-    judged_rows: Count
-    """Rows of the step judge's training."""
+    training: TrainingSizes
     assumed: list[str] = field(default_factory=list)
     """One line on each count that does not come from the run's own files."""
 
@@ -76,22 +95,15 @@ def measure(config: Config, known: Mapping[str, Size]) -> Sizes:
         InputError: a file of questions or solutions has a line that is not a JSON object.
     """
     assumed: list[str] = []
-
-    def look_up(name: str, file: str) -> Count:
-        if Path(file).is_relative_to(config.results):
-            assumed.append(f"{name}: {file} is not made yet: not counted")
-            return UNKNOWN
-        size = known.get(name)
-        if size is None:
-            assumed.append(f"{name}: no file, and no known size: not counted")
-            return UNKNOWN
-        word = "known" if size.basis == "known" else "estimated"
-        assumed.append(f"{name}: {size.count:,.6g}, {word}: {size.source}")
-        return Count(size.count, size.basis)
-
+    look_up = _look_up(config, known, assumed)
     questions = {name: _questions(config, name, look_up) for name in config.benchmarks}
     solutions, steps = _solutions(config, look_up)
-    return Sizes(questions, solutions, steps, *_training(config, look_up), assumed=assumed)
+    return Sizes(questions, solutions, steps, _training(config, look_up), assumed)
+
+
+def measure_training(config: Config, known: Mapping[str, Size]) -> TrainingSizes:
+    """Count what the trainings are made of alone, which reads no large file."""
+    return _training(config, _look_up(config, known, []))
 
 
 def missing_inputs(config: Config) -> list[str]:
@@ -108,6 +120,24 @@ def missing_inputs(config: Config) -> list[str]:
 
 LookUp = Callable[[str, str], Count]
 """Gives the known size of a thing by its name and the file or folder that would tell."""
+
+
+def _look_up(config: Config, known: Mapping[str, Size], assumed: list[str]) -> LookUp:
+    """Return the look-up in a table of known sizes, which adds a line to `assumed` each time."""
+
+    def look_up(name: str, file: str) -> Count:
+        if Path(file).is_relative_to(config.results):
+            assumed.append(f"{name}: {file} is not made yet: not counted")
+            return UNKNOWN
+        size = known.get(name)
+        if size is None:
+            assumed.append(f"{name}: no file, and no known size: not counted")
+            return UNKNOWN
+        word = "known" if size.basis == "known" else "estimated"
+        assumed.append(f"{name}: {size.count:,.6g}, {word}: {size.source}")
+        return Count(size.count, size.basis)
+
+    return look_up
 
 
 def _questions(config: Config, name: str, look_up: LookUp) -> Count:
@@ -136,10 +166,10 @@ def _solutions(config: Config, look_up: LookUp) -> tuple[Count, Count]:
     return solutions, solutions * look_up(STEPS, str(file))
 
 
-def _training(config: Config, look_up: LookUp) -> tuple[Count, Count, Count, Count]:
-    """Images, solutions, and rows of the two trainings."""
+def _training(config: Config, look_up: LookUp) -> TrainingSizes:
     if not config.makes_verifier:
-        return Count(0), Count(0), Count(0), Count(0)
+        nothing = TrainingRows(Count(0), Count(0))
+        return TrainingSizes(Count(0), Count(0), nothing, nothing)
     folder, source = Path(config.results) / "data", config.data_set.folder
     reports = [orjson.loads(path.read_bytes()) for path in folder.glob("pairs/*/report.json")]
     if reports:
@@ -148,15 +178,23 @@ def _training(config: Config, look_up: LookUp) -> tuple[Count, Count, Count, Cou
     else:
         pairs, images = look_up(TRAINING_PAIRS, source), look_up(TRAINING_IMAGES, source)
     solutions = pairs * 2
-    described = _rows(folder / "vision_sft" / "card.json") or images
+    held_out = config.teacher_data.files.validation_fraction
+
+    def divided(rows: Count) -> TrainingRows:
+        return TrainingRows(rows * (1 - held_out), rows * held_out)
+
+    described = _rows(folder / "vision_sft" / "card.json") or divided(images)
     judged = _rows(folder / "step_judge_sft" / "card.json")
-    return images, solutions, described, judged or solutions * look_up(TRAINING_STEPS, source)
+    if judged is None:
+        judged = divided(solutions * look_up(TRAINING_STEPS, source))
+    return TrainingSizes(images, solutions, described, judged)
 
 
-def _rows(card: Path) -> Count | None:
+def _rows(card: Path) -> TrainingRows | None:
     if not card.is_file():
         return None
-    return Count(orjson.loads(card.read_bytes())["files"]["train"]["rows"])
+    files = orjson.loads(card.read_bytes())["files"]
+    return TrainingRows(Count(files["train"]["rows"]), Count(files["validation"]["rows"]))
 
 
 @cache

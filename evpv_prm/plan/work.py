@@ -9,11 +9,19 @@ from pathlib import Path
 
 from evpv_prm.ablations import SUITE
 from evpv_prm.config import Config, Model
-from evpv_prm.plan.sizes import Count, Sizes
+from evpv_prm.config_training import Training
+from evpv_prm.plan.sizes import Count, Sizes, TrainingRows
 from evpv_prm.plan.tables import ANY_MODEL
 
 CLASSES = {10: "10B", 30: "30B", 80: "80B"}
 """Classes of models by the most parameters, in thousands of millions; the rest is "larger"."""
+
+VALIDATED_SHARE = 1 / 3
+"""What a row costs in a validation, of what it costs in training.
+
+Of 6 operations for each parameter and token, the forward pass takes 2; the backward pass of a LoRA
+training takes 2 for the gradients of the activations, and 2 to compute the activations again.
+"""
 
 Wildcards = Mapping[str, str]
 
@@ -130,8 +138,15 @@ def _of(size: Callable[[Sizes, Config], Count]) -> Callable[[Wildcards, Config, 
     return lambda _wildcards, config, sizes: size(sizes, config)
 
 
-_SOLUTIONS = _of(lambda sizes, _: sizes.training_solutions)
-_IMAGES = _of(lambda sizes, _: sizes.images)
+def _trained(rows: TrainingRows, settings: Training, gpus: int) -> Count:
+    """The rows of one GPU, which shares them with the others."""
+    validated = rows.validation.at_most(settings.validation_rows) * settings.validations
+    trained = rows.train * settings.num_train_epochs + validated * VALIDATED_SHARE
+    return trained * (1 / max(1, gpus))
+
+
+_SOLUTIONS = _of(lambda sizes, _: sizes.training.solutions)
+_IMAGES = _of(lambda sizes, _: sizes.training.images)
 _STEPS = _of(lambda sizes, _: sizes.steps)
 
 RULES: Mapping[str, Work] = {
@@ -143,24 +158,28 @@ RULES: Mapping[str, Work] = {
     "build_step_judge_sft_data": Work("training solution", _SOLUTIONS, _teacher, asks=True),
     "build_dpo_data": Work("training image", _IMAGES, _spoiler),
     "train_vision_sft": Work(
-        "row",
+        "row a GPU",
         _of(
-            lambda sizes, config: sizes.described_rows * config.training.vision_sft.num_train_epochs
+            lambda sizes, config: _trained(
+                sizes.training.described, config.training.vision_sft, config.training.gpus
+            )
         ),
         _base,
     ),
     "train_dpo": Work(
-        "row",
+        "row a GPU",
         _of(
-            lambda sizes, config: sizes.described_rows * config.training.vision_dpo.num_train_epochs
+            lambda sizes, config: _trained(
+                sizes.training.described, config.training.vision_dpo, config.training.gpus
+            )
         ),
         _base,
     ),
     "train_step_judge": Work(
-        "row",
+        "row a GPU",
         _of(
-            lambda sizes, config: (
-                sizes.judged_rows * config.training.step_judge_sft.num_train_epochs
+            lambda sizes, config: _trained(
+                sizes.training.judged, config.training.step_judge_sft, config.training.gpus
             )
         ),
         _base,

@@ -6,6 +6,7 @@ without passing it on, and leaves the trainer running.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from evpv_prm.config_training import Training, VisionDpo
-from evpv_prm.training.hardware import Hardware
+from evpv_prm.training.hardware import FLASH_KERNELS, Hardware
 
 TEMPLATE = "qwen2_5_vl"
 SWIFT = "evpv_prm.training.swift_module"
 PLUGIN = Path(__file__).parent / "swift_plugin" / "evpv_callbacks.py"
-NOT_FLAGS = frozenset({"seed", "adapter", "max_image_tokens", "stop_grace_s"})
+NOT_FLAGS = frozenset(
+    {
+        *("seed", "adapter", "max_image_tokens", "stop_grace_s"),
+        *("validations", "validation_rows", "checkpoints"),
+    }
+)
 """Fields of a training that are no flags of ms-swift's."""
 
 
@@ -68,16 +74,13 @@ def plan(settings: Training, hardware: Hardware) -> Plan:
 
     if not hardware.devices and settings.torch_dtype != "float32":
         substitute("torch_dtype", "float32", "there is no GPU")
-    if settings.attn_impl == "flash_attn":
-        if not hardware.devices:
-            substitute("attn_impl", "sdpa", "there is no GPU")
-        elif not hardware.flash_attention:
-            substitute("attn_impl", "sdpa", "flash-attn is not installed or needs newer GPUs")
-        elif flags["torch_dtype"] == "float32":
-            substitute("attn_impl", "sdpa", "flash-attn computes in half precision alone")
+    if settings.attn_impl in FLASH_KERNELS:
+        problem = _flash_problem(settings.attn_impl, hardware, flags["torch_dtype"])
+        if problem:
+            substitute("attn_impl", "sdpa", problem)
     for name in ("padding_free", "packing"):
-        if flags.get(name) and flags["attn_impl"] != "flash_attn":
-            substitute(name, False, "it needs flash_attn")
+        if flags.get(name) and flags["attn_impl"] not in FLASH_KERNELS:
+            substitute(name, False, f"it needs {' or '.join(FLASH_KERNELS)}")
     return Plan(settings, flags, tuple(substitutions), hardware)
 
 
@@ -110,6 +113,8 @@ def training_command(
         *("--dataset", str(train)),
         *(("--val_dataset", str(validation)) if validation else ()),
         *("--eval_strategy", "steps" if validation else "no"),
+        *("--eval_steps", _part(plan.settings.validations)),
+        *("--save_steps", _part(plan.settings.checkpoints)),
         *("--split_dataset_ratio", "0"),
         *("--tuner_type", "lora"),
         *(word for name, value in plan.flags.items() for word in (f"--{name}", _word(value))),
@@ -155,6 +160,28 @@ def merge_command(base: BaseModel, adapter: Path, output: Path) -> Invocation:
         *("--output_dir", str(output)),
     ]
     return Invocation(argv, _environment(base, ()))
+
+
+def _flash_problem(name: str, hardware: Hardware, torch_dtype: str) -> str | None:
+    """Return why a flash kernel cannot run; None if it can."""
+    package = FLASH_KERNELS[name].package
+    if not hardware.devices:
+        return "there is no GPU"
+    if torch_dtype == "float32":
+        return f"{package} computes in half precision alone"
+    if name not in hardware.flash_kernels:
+        others = "".join(f"; {other} could run" for other in sorted(hardware.flash_kernels))
+        return f"{package} is not installed or needs newer GPUs{others}"
+    return None
+
+
+def _part(number: int) -> str:
+    """Return a part of all steps such that `number` of them make the whole.
+
+    With packing, nobody knows the number of steps before the trainer does. It rounds up to whole
+    steps, and takes 1 for a step and not for the whole: hence a hair less.
+    """
+    return repr(math.nextafter(1 / number, 0))
 
 
 def _launcher(plan: Plan, port: int) -> list[str]:

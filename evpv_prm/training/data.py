@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import parse_record, read_rows, write_rows
 
+logger = logging.getLogger(__name__)
+
 IMAGE_TAG = "<image>"
+
+T = TypeVar("T")
 
 
 class Message(BaseModel):
@@ -48,7 +54,7 @@ def training_rows(path: Path, images_root: Path, model: type[SftRow]) -> Iterato
     """
     root = images_root.resolve()
     found: set[str] = set()
-    empty = True
+    count = 0
     for line, values in read_rows(path):
         row = parse_record(path, line, values, model)
         if row.messages[-1].role != "assistant":
@@ -62,24 +68,47 @@ def training_rows(path: Path, images_root: Path, model: type[SftRow]) -> Iterato
             if image not in found and not (root / image).is_file():
                 raise InputError(path, line, "images", expected=f"{root / image} is not there")
             found.add(image)
-        empty = False
+        count += 1
         yield row.model_dump() | {"images": [str(root / image) for image in row.images]}
-    if empty:
+    if not count:
         raise UserError(f"{path}: expected at least one sample, found an empty file")
+    logger.info("%s: %d samples", path, count)
 
 
-def prepare(path: Path, images_root: Path, model: type[SftRow], output: Path) -> int:
-    """Write a file of samples for ms-swift and return their number."""
-    count = 0
+def prepare(
+    path: Path,
+    images_root: Path,
+    model: type[SftRow],
+    output: Path,
+    at_most: int | None = None,
+) -> None:
+    """Write a file of samples for ms-swift, or leave the one that is there if it is the same.
 
-    def counted() -> Iterator[dict[str, Any]]:
-        nonlocal count
-        for row in training_rows(path, images_root, model):
-            count += 1
-            yield row
+    What was encoded of a file is found again, after a stop, by the time at which it was written.
 
-    write_rows(output, counted())
-    return count
+    Args:
+        path: JSONL file in ms-swift's format.
+        images_root: folder that its image paths are relative to.
+        model: what a row must be.
+        output: the file to write, with absolute image paths.
+        at_most: number of samples to take, evenly spaced over the file; None: all.
+    """
+    rows: Iterable[dict[str, Any]] = training_rows(path, images_root, model)
+    if at_most is not None:
+        rows = evenly_spaced(list(rows), at_most)
+        logger.info("%s: %d of them are taken, evenly spaced", path, len(rows))
+    written = output.with_suffix(".new")
+    write_rows(written, rows)
+    if output.exists() and filecmp.cmp(written, output, shallow=False):
+        written.unlink()
+    else:
+        written.replace(output)
+
+
+def evenly_spaced(rows: Sequence[T], at_most: int) -> list[T]:
+    """Return so many rows at most, from all parts of a sequence and in its order."""
+    count = min(len(rows), at_most)
+    return [rows[index * len(rows) // count] for index in range(count)]
 
 
 def file_digest(path: Path) -> str:

@@ -5,12 +5,27 @@ from __future__ import annotations
 import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import metadata
 
 from evpv_prm.devices import query, take
 
-AMPERE = 8.0
-"""The oldest compute capability that flash-attn has kernels for."""
+
+@dataclass(frozen=True)
+class FlashKernel:
+    """A package of attention kernels."""
+
+    package: str
+    """As distributed: both are imported from the same folder, `flash_attn`."""
+
+    capability: float
+    """The oldest compute capability that it has kernels for."""
+
+
+FLASH_KERNELS = {
+    "flash_attn": FlashKernel("flash-attn", 8.0),  # Ampere
+    "flash_attention_4": FlashKernel("flash-attn-4", 9.0),  # Hopper
+}
+"""By their name as an attention kernel."""
 
 
 @dataclass(frozen=True)
@@ -20,19 +35,32 @@ class Hardware:
     devices: tuple[str, ...]
     """GPUs as CUDA_VISIBLE_DEVICES names them: numbers or UUIDs."""
 
-    flash_attention: bool
-    """flash-attn is installed, and there are GPUs that it runs on."""
+    flash_kernels: frozenset[str] = frozenset()
+    """Names among `FLASH_KERNELS` of those that are installed and run on all of the devices."""
 
 
 def take_hardware(gpus: int, environ: MutableMapping[str, str]) -> Hardware:
     """Take as many GPUs for this process; see `devices.take`."""
     devices = take(gpus, environ)
-    flash_attention = (
-        bool(devices)
-        and find_spec("flash_attn") is not None
-        and all(float(capability) >= AMPERE for capability in query("compute_cap"))
+    if not devices:
+        return Hardware(devices)
+    oldest = min(float(capability) for capability in query("compute_cap"))
+    return Hardware(
+        devices,
+        frozenset(
+            name
+            for name, kernel in FLASH_KERNELS.items()
+            if oldest >= kernel.capability and installed_version(kernel.package) is not None
+        ),
     )
-    return Hardware(devices, flash_attention)
+
+
+def installed_version(package: str) -> str | None:
+    """Return the version of a package, by the name under which it is distributed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def free_port() -> int:

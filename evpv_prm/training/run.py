@@ -7,7 +7,6 @@ import logging
 import shlex
 import shutil
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,17 @@ from evpv_prm.training.checkpoints import (
 )
 from evpv_prm.training.command import BaseModel, Plan, plan, training_command
 from evpv_prm.training.data import DpoRow, SftRow, file_digest, prepare
-from evpv_prm.training.hardware import Hardware, free_port
+from evpv_prm.training.hardware import FLASH_KERNELS, Hardware, free_port, installed_version
 from evpv_prm.training.process import exclusive, run_program
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "train.json"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "additional_config.json")
-PACKAGES = ("ms-swift", "torch", "transformers", "peft", "trl", "accelerate", "flash-attn")
+PACKAGES = (
+    *("ms-swift", "torch", "transformers", "peft", "trl", "accelerate"),
+    *(kernel.package for kernel in FLASH_KERNELS.values()),
+)
 """Packages whose versions can change an adapter."""
 
 NOT_IDENTITY = {"adapter", "stop_grace_s"}
@@ -94,13 +96,8 @@ def base_identity(base: BaseModel) -> dict[str, str | None]:
 
 def versions() -> dict[str, str]:
     """Return the versions of the installed ones among `PACKAGES`."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {package: installed_version(package) for package in PACKAGES}
+    return {package: version for package, version in found.items() if version is not None}
 
 
 def describe(job: Job, planned: Plan) -> dict[str, Any]:
@@ -132,27 +129,19 @@ def _is_finished(checkpoints: Path) -> bool:
 
 def _run_trainer(job: Job, planned: Plan, checkpoints: Path, lock: int) -> None:
     row_model = DpoRow if isinstance(job.settings, VisionDpo) else SftRow
-    files: dict[str, Path | None] = {"train": None, "validation": None}
-    for role, source in (("train", job.train), ("validation", job.validation)):
-        if source is not None:
-            files[role] = checkpoints.parent / f"{role}.jsonl"
-            count = prepare(
-                source, job.images_root, row_model, checkpoints.parent / f"{role}.jsonl"
-            )
-            logger.info("%s: %d samples", source, count)
-    assert files["train"] is not None
+    train = checkpoints.parent / "train.jsonl"
+    prepare(job.train, job.images_root, row_model, train)
+    validation = None
+    if job.validation is not None:
+        validation = checkpoints.parent / "validation.jsonl"
+        at_most = job.settings.validation_rows
+        prepare(job.validation, job.images_root, row_model, validation, at_most)
     whole = whole_checkpoints(checkpoints)
     resume_from = whole[-1][0] if whole else None
     if resume_from is not None:
         logger.info("going on from %s", resume_from)
     invocation = training_command(
-        planned,
-        job.base,
-        files["train"],
-        files["validation"],
-        checkpoints,
-        resume_from,
-        free_port(),
+        planned, job.base, train, validation, checkpoints, resume_from, free_port()
     )
     logger.info("%s", shlex.join(invocation.argv))
     status = run_program(invocation, grace_s=job.settings.stop_grace_s, inherited=[lock])

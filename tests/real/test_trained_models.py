@@ -161,27 +161,24 @@ def test_vllm_says_what_transformers_says_and_counts_the_same_tokens(name, train
     assert len(set(expected)) > len({str(prompt.messages) for prompt in questions})
     greedy = Sampling(temperature=0.0, top_p=1.0, max_tokens=TOKENS, seed=0)
     engine = VllmEngine(Model(model=str(trained.directory), concurrency=8, vllm=options))
-    try:
-        replies = dict(
-            engine.generate(
-                [
-                    Request(
-                        "policy",
-                        prompt.messages,
-                        [Image(path) for path in shown(prompt, number, pictures)],
-                        greedy,
-                    )
-                    for number, prompt in enumerate(questions)
-                ]
-            )
+    requests = [
+        Request(
+            "policy",
+            prompt.messages,
+            [Image(path) for path in shown(prompt, number, pictures)],
+            greedy,
         )
+        for number, prompt in enumerate(questions)
+    ]
+    try:
+        replies = dict(engine.generate(requests))
+        prompt_tokens = [len(engine._prompts.render(one)["prompt_token_ids"]) for one in requests]
     finally:
         engine.close()
     texts = [replies[number].text for number in range(len(questions))]
     # vLLM holds back the bytes of a character that never becomes whole.
     assert [text.rstrip("\ufffd") for text in texts] == [t.rstrip("\ufffd") for t in expected]
-    prompt_tokens = sum(reply.usage.prompt for reply in replies.values())
-    assert prompt_tokens == sum(each["input_ids"].numel() for each in arguments)
+    assert prompt_tokens == [each["input_ids"].numel() for each in arguments]
     for prompt, each in zip(questions, arguments, strict=True):
         of_images = (each["input_ids"] == trained.compact.config.image_token_id).sum()
         assert of_images == 16 * len(prompt.image_order)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -22,13 +23,13 @@ Running = subprocess.Popen[str]
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES, EPOCHS = 6, 2
 STEPS = SAMPLES * EPOCHS
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "num_train_epochs": EPOCHS,
     "learning_rate": 1e-3,
     "gradient_accumulation_steps": 1,
     "logging_steps": 1,
-    "save_steps": 3,
-    "eval_steps": 3,
+    "checkpoints": 4,
+    "validations": 4,
     "max_length": 1024,
     "dataset_num_proc": 1,
 }
@@ -85,6 +86,18 @@ def logged_step(output: Path) -> int:
     rows = [json.loads(line) for line in lines if line[-1] == "\n"]
     words = [row[name] for row in rows if (name := "global_step/max_steps") in row]
     return int(words[-1].partition("/")[0]) if words else 0
+
+
+def validated_steps(adapter: Path) -> list[int]:
+    """The steps after which a finished training was validated."""
+    log = [json.loads(line) for line in (adapter / "logging.jsonl").read_text().splitlines()]
+    return [row["step"] for row in log[-1]["log_history"] if "eval_loss" in row]
+
+
+def cached_data(output: Path) -> dict[str, int]:
+    """When each file was written in which a training, done or not, has its prepared data."""
+    files = output.parent.glob("work/*/cache/**/*.arrow")
+    return {str(file): file.stat().st_mtime_ns for file in files}
 
 
 def wait_for_step(process: Running, output: Path, step: int) -> None:

@@ -1,16 +1,15 @@
-"""What a job takes of its allocation or of a shared machine: devices, flash-attn, a port."""
+"""What a job takes of its allocation or of a shared machine: devices, flash kernels, a port."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -40,11 +39,20 @@ def tell(program: Path, capabilities: Sequence[str]) -> None:
     program.chmod(0o755)
 
 
-def installed(monkeypatch: pytest.MonkeyPatch, *, flash_attn: bool) -> None:
-    """Make flash-attn one that is installed, or one that is not, whatever is here."""
-    module = ModuleType("flash_attn")
-    module.__spec__ = ModuleSpec("flash_attn", loader=None)
-    monkeypatch.setitem(sys.modules, "flash_attn", module if flash_attn else None)
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that installs a package of flash kernels, as its wheel would."""
+    folder = tmp_path / "site-packages"
+    monkeypatch.syspath_prepend(folder)
+
+    def put(name: str) -> None:
+        (folder / "flash_attn/cute").mkdir(parents=True, exist_ok=True)
+        metadata = folder / f"{name.replace('-', '_')}-4.0.dist-info/METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 4.0\n")
+        importlib.invalidate_caches()
+
+    return put
 
 
 @pytest.mark.parametrize(
@@ -88,31 +96,40 @@ def test_a_job_takes_no_more_than_its_allocation(
 
 
 def test_without_a_driver_or_devices_there_is_the_cpu(
-    machine: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[[str], None]
 ) -> None:
-    installed(monkeypatch, flash_attn=True)
+    install("flash-attn")
     machine.write_text("#!/bin/sh\necho No devices were found\n")
     assert allocated_devices({}) == ()
     machine.write_text("#!/bin/sh\necho 0\nexit 9\n")
     assert allocated_devices({}) == ()
     monkeypatch.setenv("PATH", "")
     assert allocated_devices({}) == ()
-    assert not take_hardware(1, {}).flash_attention
+    assert not take_hardware(1, {}).flash_kernels
 
 
-def test_flash_attention_needs_its_package_and_gpus_that_it_runs_on(
-    machine: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_flash_kernel_needs_its_package_and_gpus_that_it_runs_on(
+    machine: Path, install: Callable[[str], None]
 ) -> None:
-    installed(monkeypatch, flash_attn=True)
-    assert take_hardware(1, {}).flash_attention
-    assert not take_hardware(1, {"CUDA_VISIBLE_DEVICES": ""}).flash_attention
-    assert not take_hardware(0, {}).flash_attention
-    tell(machine, ["8.0", "7.0"])
-    assert not take_hardware(1, {}).flash_attention
-    tell(machine, ["8.0", "8.6"])
-    assert take_hardware(1, {}).flash_attention
-    installed(monkeypatch, flash_attn=False)
-    assert not take_hardware(1, {}).flash_attention
+    def kernels(gpus: int = 1, **environ: str) -> set[str]:
+        return set(take_hardware(gpus, environ).flash_kernels)
+
+    assert kernels() == set()
+    # Regression: both are in the folder flash_attn, and version 4 alone was taken for version 2.
+    install("flash-attn-4")
+    assert kernels() == {"flash_attention_4"}
+    install("flash-attn")
+    assert kernels() == {"flash_attn", "flash_attention_4"}
+    assert kernels(CUDA_VISIBLE_DEVICES="") == set()
+    assert kernels(0) == set()
+    for capabilities, found in (
+        (["8.0", "7.0"], set()),
+        (["8.0", "8.6"], {"flash_attn"}),
+        (["9.0", "8.6"], {"flash_attn"}),
+        (["10.0", "9.0"], {"flash_attn", "flash_attention_4"}),
+    ):
+        tell(machine, capabilities)
+        assert kernels() == found
 
 
 def test_a_job_gets_the_first_of_its_devices(machine: Path) -> None:

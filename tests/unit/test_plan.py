@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evpv_prm.config import Config, Model, load_config
+from evpv_prm.config import Model, load_config
 from evpv_prm.engine.store import Statistics
 from evpv_prm.errors import InputError
 from evpv_prm.plan.cost import Cost, job_cost
 from evpv_prm.plan.jobs import Job
+from evpv_prm.plan.notes import notes_on
 from evpv_prm.plan.report import group_jobs, render, short
-from evpv_prm.plan.sizes import Count, Sizes, measure
+from evpv_prm.plan.runtime import LEAST_MIN, UNRATED_MIN, training_minutes
+from evpv_prm.plan.sizes import Count, Sizes, TrainingRows, TrainingSizes, measure
 from evpv_prm.plan.tables import (
     SHIPPED_RATES,
     SHIPPED_SIZES,
@@ -26,18 +29,20 @@ from evpv_prm.plan.tables import (
     write_rates,
 )
 from evpv_prm.plan.update_rates import Measurement, rate_from
-from evpv_prm.plan.work import RULES, model_class, rate_key
+from evpv_prm.plan.work import RULES, model_class, rate_key, units
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPER = Config()
+PAPER = load_config({"shards": 8})
 KNOWN = Sizes(
     questions=dict.fromkeys(PAPER.benchmarks, Count(80)),
     solutions=Count(10),
     steps=Count(100),
-    images=Count(30),
-    training_solutions=Count(60),
-    described_rows=Count(30),
-    judged_rows=Count(360),
+    training=TrainingSizes(
+        images=Count(30),
+        solutions=Count(60),
+        described=TrainingRows(Count(30_000), Count(300)),
+        judged=TrainingRows(Count(360_000), Count(3600)),
+    ),
 )
 RATE = Rate(
     rule="generate_candidates",
@@ -78,6 +83,7 @@ def test_a_shard_costs_its_share_of_the_units_and_one_start() -> None:
         prompt_tokens=3 * candidates * 7,
         completion_tokens=3 * candidates * 11,
         bytes=5 + 13 * candidates,
+        start_gpu_hours=2 * 100 / 3600,
     )
 
 
@@ -138,6 +144,96 @@ def test_preferences_cost_calls_only_where_the_teacher_spoils() -> None:
     asked = load_config({"teacher_data": {"preferences": {"corrupted_by": "teacher"}}})
     assert rate_key(PAPER, "build_dpo_data", {}) == ("build_dpo_data", "any")
     assert rate_key(asked, "build_dpo_data", {}) == ("build_dpo_data", "api")
+
+
+def training_units(**settings: Any) -> float:
+    config = load_config({"training": {"gpus": 4} | settings})
+    return units(config, KNOWN, "train_step_judge", {}).number
+
+
+def test_a_training_counts_its_epochs_and_a_third_of_the_rows_of_its_validations() -> None:
+    judge = {"num_train_epochs": 2, "validations": 6, "validation_rows": 1000}
+    assert training_units(step_judge_sft=judge) == pytest.approx((720_000 + 6 * 1000 / 3) / 4)
+    # Not more rows than there are.
+    judge["validation_rows"] = 10_000
+    assert training_units(step_judge_sft=judge) == pytest.approx((720_000 + 6 * 3600 / 3) / 4)
+    assert training_units(gpus=0) == training_units(gpus=1) == 4 * training_units()
+
+
+# Notes
+
+
+def notes(shards: int, job_seconds: float) -> str:
+    config = load_config({"shards": shards})
+    rate = RATE.model_copy(update={"job_seconds": job_seconds})
+    costs = [(job(), cost_of(rate))] * shards
+    return "\n".join(notes_on(costs, config))
+
+
+def test_a_plan_says_what_fewer_shards_would_save_where_starts_matter() -> None:
+    # 8 jobs of 2 GPUs: each 900 s to start, and 80 candidates of 2 s.
+    assert notes(8, 900) == (
+        "shards: 8: of the 4.71 GPU-hours of the jobs that benchmarks are split into, 4 pass until "
+        "the model is loaded; shards: 2 would save 3"
+    )
+    assert notes(8, 5) == notes(2, 900) == notes(8, 0) == ""
+
+
+def test_a_plan_says_how_validations_are_counted() -> None:
+    costs = [(job("train_vision_sft", policy="none"), Cost())]
+    assert "a third of a trained row" in "\n".join(notes_on(costs, PAPER))
+
+
+# The time of a training
+
+
+def minutes(rule: str = "train_step_judge", **settings: Any) -> float:
+    values = {"results": "none", "verifier": {"model": "none/models/verifier"}}
+    values |= {"training": settings}
+    return training_minutes(load_config(values), rule, read_rates(SHIPPED_RATES))
+
+
+def test_a_training_may_take_what_its_plan_says_and_a_margin() -> None:
+    # Regression: 48 hours for each, when the step judge needed 67 and its validations 260 more.
+    rate = read_rates(SHIPPED_RATES)["train_step_judge", "10B"]
+    rows = 960_000 * 0.99 + 20 * 500 / 3
+    planned = (rate.job_seconds + rate.seconds * rows / 4) / 60
+    assert minutes() == pytest.approx(1.5 * planned)
+    assert planned / 60 > 48
+    assert minutes("train_vision_sft") < minutes() / 10
+    longer = {"num_train_epochs": 2}
+    for rule, name in (("train_vision_sft", "vision_sft"), ("train_dpo", "vision_dpo")):
+        assert minutes(rule, **{name: longer}) > 1.5 * minutes(rule)
+    assert minutes(gpus=8) < 0.6 * minutes()
+    assert minutes(step_judge_sft={"validations": 1000}) > 1.1 * minutes()
+
+
+def test_the_time_of_a_training_follows_from_its_rows_once_they_can_be_counted(
+    tmp_path: Path,
+) -> None:
+    card = tmp_path / "data/step_judge_sft/card.json"
+    card.parent.mkdir(parents=True)
+    verifier = {"model": f"{tmp_path}/models/verifier"}
+    config = load_config({"results": str(tmp_path), "verifier": verifier})
+    rates = read_rates(SHIPPED_RATES)
+    found = []
+    for rows in (10, 100_000, 10_000_000):
+        files = {"train": {"rows": rows}, "validation": {"rows": rows // 10}}
+        card.write_text(json.dumps({"files": files}))
+        found.append(training_minutes(config, "train_step_judge", rates))
+    assert found[0] == LEAST_MIN
+    assert found[0] < found[1] < minutes() < found[2]
+
+
+def test_each_training_asks_for_its_own_time() -> None:
+    rules = (ROOT / "rules/train.smk").read_text()
+    trainings = set(re.findall(r"^(?:use )?rule (?:\w+ as )?(train_\w+)", rules, re.MULTILINE))
+    asked = re.findall(r"/logs/(train_\w+)\.log.*?\btrains\(\"(\w+)\"\)", rules, re.DOTALL)
+    assert sorted(asked) == sorted((name, name) for name in trainings)
+
+
+def test_a_training_without_a_rate_gets_a_fixed_time() -> None:
+    assert minutes(base="models/Qwen2.5-VL-32B-Instruct") == UNRATED_MIN
 
 
 # The shipped tables

@@ -89,8 +89,8 @@ def test_the_digest_of_a_configuration_tells_values_and_not_spelling(tmp_path: P
         return str(write(tmp_path / "p.json", values)["config_sha256"])
 
     default = digest({})
-    assert digest({"shards": 8, "seed": Config().seed}) == default
-    assert digest({"seed": Config().seed, "shards": 8}) == default
+    assert digest({"shards": 2, "seed": Config().seed}) == default
+    assert digest({"seed": Config().seed, "shards": 2}) == default
     assert digest({"shards": 9}) != default
     assert digest({"scoring": {"judge": {"top_p": 0.5}}}) != default
 

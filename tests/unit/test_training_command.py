@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from evpv_prm.training.command import (
 )
 from evpv_prm.training.hardware import Hardware
 
-CPU = Hardware((), flash_attention=False)
-GPUS = Hardware(("0", "1", "2", "3"), flash_attention=True)
-OLD_GPU = Hardware(("0",), flash_attention=False)
+CPU = Hardware(())
+GPUS = Hardware(("0", "1", "2", "3"), frozenset({"flash_attn", "flash_attention_4"}))
+OLD_GPU = Hardware(("0",))
+NEW_GPU = Hardware(("0",), frozenset({"flash_attention_4"}))
 OTHER: dict[str, Any] = {
     "torch_dtype": "float16",
     "attn_impl": "eager",
@@ -58,8 +60,8 @@ def test_the_defaults_are_the_reference_implementations() -> None:
         "tuner_type": "lora", "torch_dtype": "bfloat16", "num_train_epochs": "1.0",
         "per_device_train_batch_size": "1", "per_device_eval_batch_size": "1",
         "learning_rate": "0.0001", "lora_rank": "8", "lora_alpha": "32",
-        "target_modules": "all-linear", "freeze_vit": "true", "eval_steps": "200",
-        "save_steps": "200", "save_total_limit": "5", "logging_steps": "10", "max_length": "8192",
+        "target_modules": "all-linear", "freeze_vit": "true",
+        "save_total_limit": "5", "logging_steps": "10", "max_length": "8192",
     }  # fmt: skip
     sft = {
         "load_from_cache_file": "true", "attn_impl": "flash_attn", "padding_free": "true",
@@ -81,7 +83,8 @@ def test_every_setting_changes_the_command(section: type[Training]) -> None:
     flash = {"attn_impl": "flash_attn"}
     usual = command(section.model_validate(flash))
     for name, field in section.model_fields.items():
-        if name in ("adapter", "stop_grace_s"):  # what follows the training
+        # What follows the training, and what its data has.
+        if name in ("adapter", "stop_grace_s", "validation_rows"):
             continue
         default = field.default
         other = not default if isinstance(default, bool) else 2 * default or 3
@@ -96,8 +99,22 @@ def test_answers_end_together_so_that_prompts_need_no_logits(section: type[Train
 
 
 def test_best_needs_a_checkpoint_at_every_validation() -> None:
-    with pytest.raises(ValueError, match="save_steps to be a multiple of eval_steps"):
-        VisionSft(adapter="best", eval_steps=200, save_steps=300)
+    with pytest.raises(ValueError, match="as many checkpoints as validations"):
+        VisionSft(adapter="best", validations=10, checkpoints=20)
+    assert VisionSft(adapter="best", validations=10, checkpoints=10)
+    assert VisionSft(validations=10, checkpoints=20)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 7, 20, 1000])
+def test_validations_and_checkpoints_divide_a_training_of_any_length(number: int) -> None:
+    # Regression: there was one every 200 steps, which validated the step judge 1,188 times.
+    invocation = command(VisionSft(validations=number, checkpoints=number))
+    part = float(flag(invocation, "eval_steps") or 0)
+    assert flag(invocation, "save_steps") == flag(invocation, "eval_steps")
+    for steps in (*range(1, 2000), 59_400, 237_600):
+        # As transformers computes it (TrainerState.compute_steps): below 1, a part of all steps.
+        interval = math.ceil(steps * part) if part < 1 else part
+        assert interval == math.ceil(steps / number)
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 8])
@@ -105,7 +122,7 @@ def test_one_process_a_device_meets_at_the_port_given(count: int) -> None:
     # Regression: the number of processes was set but not exported, so one process ran with four
     # visible devices.
     devices = tuple(map(str, range(count)))
-    invocation = command(VisionSft(), Hardware(devices, flash_attention=True), port=31007)
+    invocation = command(VisionSft(), Hardware(devices), port=31007)
     assert invocation.environment["CUDA_VISIBLE_DEVICES"] == ",".join(devices)
     assert invocation.environment["MASTER_PORT"] == "31007"
     if count > 1:
@@ -129,6 +146,12 @@ def test_what_cannot_run_is_replaced_and_said() -> None:
         "attn_impl: sdpa instead of flash_attn: flash-attn is not installed or needs newer GPUs"
     )
     assert (on_old_gpu.flags["packing"], on_old_gpu.flags["padding_free"]) == (False, False)
+    # It is untried, and never taken unasked.
+    on_new_gpu = plan(VisionSft(), NEW_GPU)
+    assert on_new_gpu.substitutions == (
+        f"{on_old_gpu.substitutions[0]}; flash_attention_4 could run",
+        *on_old_gpu.substitutions[1:],
+    )
     precise = plan(VisionSft(torch_dtype="float32"), GPUS)
     assert precise.flags["torch_dtype"] == "float32"
     assert (precise.flags["attn_impl"], precise.flags["packing"]) == ("sdpa", False)
@@ -137,6 +160,17 @@ def test_what_cannot_run_is_replaced_and_said() -> None:
         torch_dtype="float32", attn_impl="sdpa", padding_free=False, packing=False
     )
     assert plan(cpu_settings, CPU).substitutions == ()
+
+
+def test_flash_attention_4_packs_where_it_can_run() -> None:
+    settings = VisionSft(attn_impl="flash_attention_4")
+    chosen = plan(settings, NEW_GPU)
+    assert chosen.substitutions == ()
+    assert (chosen.flags["attn_impl"], chosen.flags["packing"]) == ("flash_attention_4", True)
+    replaced = plan(settings, OLD_GPU)
+    assert replaced.flags["attn_impl"] == "sdpa"
+    assert not replaced.flags["packing"]
+    assert "flash-attn-4 is not installed or needs newer GPUs" in replaced.substitutions[0]
 
 
 def test_half_precision_is_computed_only_where_it_is_asked_for() -> None:

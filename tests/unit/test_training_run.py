@@ -124,6 +124,42 @@ def test_trainer_that_ends_well_before_its_last_step_has_failed(
     assert "status 0 at step 5 of 10" in capsys.readouterr().err
 
 
+def test_going_on_leaves_the_prepared_data_as_it_is(files: Path, trainer: Trainer) -> None:
+    # Regression: it was written anew, and what had been encoded of it was not found again.
+    trainer.until = 5
+    validation = ("--validation", str(files / "data.jsonl"))
+    assert train(files, *validation) == 2
+    prepared = sorted((files / "out/work").glob("*/*.jsonl"))
+    assert [path.name for path in prepared] == ["train.jsonl", "validation.jsonl"]
+    written = [path.stat().st_mtime_ns for path in prepared]
+    assert train(files, *validation) == 2
+    assert [path.stat().st_mtime_ns for path in prepared] == written
+    # Where the images have moved, their paths are other ones.
+    (files / "images").rename(files / "moved")
+    trainer.until = 10
+    assert train(files, *validation, "--images-root", str(files / "moved")) == 0
+    assert trainer.resumed_from() == "checkpoint-5"
+    for path in prepared:
+        assert json.loads(path.read_text())["images"] == [str(files / "moved/s/1.png")]
+    (work,) = (files / "out/work").iterdir()
+    assert not list(work.glob("*.new"))
+
+
+def test_validation_takes_rows_from_all_parts_of_its_file(files: Path, trainer: Trainer) -> None:
+    def numbered(count: int) -> list[dict[str, object]]:
+        answers = ({"role": "assistant", "content": str(n)} for n in range(count))
+        return [ROW | {"messages": [ROW["messages"][0], answer]} for answer in answers]
+
+    for count, at_most, expected in ((10, 4, [0, 2, 5, 7]), (3, 4, [0, 1, 2])):
+        write_rows(files / "validation.jsonl", numbered(count))
+        words = ("--validation", str(files / "validation.jsonl"))
+        assert train(files, *words, f"--validation-rows={at_most}") == 0
+        argv = trainer.calls[-1]
+        prepared = Path(argv[argv.index("--val_dataset") + 1])
+        rows = [json.loads(line) for line in prepared.read_text().splitlines()]
+        assert [int(row["messages"][1]["content"]) for row in rows] == expected
+
+
 @pytest.mark.parametrize("change", ["data", "setting", "base"])
 def test_another_training_never_goes_on_from_the_checkpoints(
     files: Path, trainer: Trainer, change: str

@@ -190,7 +190,7 @@ def test_differences_name_the_key_the_papers_value_and_the_runs() -> None:
         "intervention",
         "training.vision_sft.learning_rate",
     }
-    assert rows["shards"] == ["8", "3"]
+    assert rows["shards"] == ["2", "3"]
     assert rows["candidates.letters_only"] == ["false", "true"]
     assert rows["best_of_n.aggregations"][1] == f'["{AGGREGATION}"]'
     assert rows["intervention"][1] == "–"

@@ -44,17 +44,17 @@ CHAIN = dict.fromkeys(
 )
 STEP_LEVEL = {
     "split_solutions": 1,
-    "verify_steps": 2 * 8,
+    "verify_steps": 2 * 2,
     "compute_step_metrics": 2,
     "tabulate_step_level": 1,
     "plot_step_level": 1,
-    "corrupt_constraints": 8,
+    "corrupt_constraints": 2,
     "summarise_corruption": 1,
     "tabulate_corruption": 1,
     "plot_corruption": 1,
 }
 ABLATIONS = {
-    "ask_ablations": 8,
+    "ask_ablations": 2,
     "run_ablations": 1,
     "summarise_ablations": 1,
     "tabulate_ablations": 1,
@@ -90,15 +90,15 @@ def test_the_paper(paper: Project) -> None:
     config = Config()
     run = paper.run("snakemake", "--dry-run")
     assert_clean(run)
-    assert (len(config.policies), len(config.benchmarks), config.shards) == (3, 6, 8)
+    assert (len(config.policies), len(config.benchmarks), config.shards) == (3, 6, 2)
     assert run.planned == {
         "validate_inputs": 1,
         "prepare_questions": 6,
         "split_questions": 6,
         "download_model": len(config.downloads),
         **CHAIN,
-        "generate_candidates": 3 * 6 * 8,
-        "score_candidates": 3 * 6 * 8,
+        "generate_candidates": 3 * 6 * 2,
+        "score_candidates": 3 * 6 * 2,
         "compute_bon_metrics": 3,
         **STEP_LEVEL,
         **ABLATIONS,
@@ -234,7 +234,7 @@ def test_the_first_hour_needs_no_training_data(paper: Project) -> None:
         "validate_inputs": 1,
         "prepare_questions": 1,
         "split_questions": 1,
-        "download_model": 1,
+        "download_model": 2,
         **CHAIN,
         "generate_candidates": 1,
         "score_candidates": 1,

@@ -41,14 +41,14 @@ def files(folder: Path) -> dict[Path, int]:
     }
 
 
-def test_the_paper_submits_at_most_400_jobs(paper: Project) -> None:
+def test_the_paper_submits_at_most_150_jobs(paper: Project) -> None:
     run = paper.run("snakemake", *QUIETLY, "--", "plan")
     done, to_do, local, submitted, with_gpus = counts(run)
     assert done == 0
     assert to_do == local + submitted == sum(paper.run("snakemake", "-n").planned.values())
-    assert 0 < with_gpus < submitted <= 400
+    assert 0 < with_gpus < submitted <= 150
     rows = table(run)
-    assert rows["generate_candidates"][:2] == ["GPU", "144"]
+    assert rows["generate_candidates"][:2] == ["GPU", "36"]
     assert rows["describe_images"][0] == "CPU"
     assert rows["plot_bon_curves"][0] == "local"
 
@@ -64,7 +64,7 @@ def test_a_fresh_clone_has_the_plan_that_the_documentation_shows(clone: Project)
     assert files(clone.folder) == before
     assert "- missing: data/visualprocessbench/test.jsonl\n" in run.output
     assert "- LogicVista: 447, known" in run.output
-    assert counts(run)[3] <= 400
+    assert counts(run)[3] <= 150
     [shown] = re.findall(
         r"```\n(rule .*?)```", (REPOSITORY / "docs/cluster.md").read_text(), re.DOTALL
     )
