@@ -155,12 +155,10 @@ class VllmEngine:
                     name, self._prompts.render(request), self._sampling_params(request)
                 )
             except MultiModalCacheMissError:  # a core in this process lacks a picture
+                self._llm.llm_engine.abort_request([name])
                 self._prompts.forget(request)
-            except (
-                ValueError,
-                VLLMValidationError,
-            ) as error:  # such as a prompt beyond the context
-                # Its pictures count as sent, and the core has not got them.
+            except (ValueError, VLLMValidationError) as error:
+                # A prompt beyond the context, for one: its pictures count as sent all the same.
                 self._prompts.forget(request)
                 return Failure("prompt_refused", str(error).splitlines()[0])
             else:

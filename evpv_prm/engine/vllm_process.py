@@ -6,12 +6,13 @@ On a GPU vLLM computes in processes of its own, in front of which this one stand
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import shutil
 import signal
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import unwrap
 from pathlib import Path
@@ -86,34 +87,69 @@ def core_tied_to_this_process() -> Iterator[Path]:
     """
     from vllm.v1.engine.core import EngineCoreProc
 
-    original = EngineCoreProc.run_engine_core
     with tempfile.TemporaryDirectory(prefix="evpv-core-") as folder:
         reason = Path(folder) / "reason"
         os.environ[REASON_FILE] = str(reason)
-        run_core.__wrapped__ = original  # type: ignore[attr-defined]
-        # vLLM starts the process with what stands here, and offers no other way.
-        EngineCoreProc.run_engine_core = staticmethod(run_core)
         try:
-            yield reason
+            with _replaced(EngineCoreProc, "run_engine_core", run_core):
+                yield reason
         finally:
-            EngineCoreProc.run_engine_core = staticmethod(original)
             del os.environ[REASON_FILE]
 
 
 def run_core(*arguments: Any, **options: Any) -> None:
-    """Run vLLM's core, as the first thing in a process of its own."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Run vLLM's core, in a process of its own."""
     from vllm.v1.engine.core import EngineCoreProc
+    from vllm.v1.executor.multiproc_executor import WorkerProc
 
-    # A forked process has the replacement in its place, a spawned one vLLM as it was.
-    run = unwrap(EngineCoreProc.run_engine_core)
-    reason = Path(os.environ[REASON_FILE])
+    _end_with_parent()
+    with _replaced(WorkerProc, "worker_main", run_worker):
+        unwrap(EngineCoreProc.run_engine_core)(*arguments, **options)
+
+
+def run_worker(*arguments: Any, **options: Any) -> None:
+    """Run one of the core's workers, in a process of its own."""
+    from vllm.v1.executor.multiproc_executor import WorkerProc
+
+    _end_with_parent()
+    unwrap(WorkerProc.worker_main)(*arguments, **options)
+
+
+@contextmanager
+def _replaced(owner: type, name: str, replacement: Callable[..., None]) -> Iterator[None]:
+    """Let vLLM start its processes with our function, which runs vLLM's own.
+
+    vLLM offers no other way. A forked process has the replacement in its place, and the original by
+    `unwrap`; a spawned one, vLLM as it was.
+    """
+    original = getattr(owner, name)
+    replacement.__wrapped__ = original  # type: ignore[attr-defined]
+    setattr(owner, name, staticmethod(replacement))
     try:
-        run(*arguments, **options)
-    except Exception as error:
-        if reason.parent.is_dir():  # later errors reach the process that asks, and this one's log
-            reason.write_text(one_line(error))
-        raise
+        yield
+    finally:
+        setattr(owner, name, staticmethod(original))
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _keep_first_error(Path(os.environ[REASON_FILE]))
+
+
+def _keep_first_error(file: Path) -> None:
+    """Keep the first error that is logged while vLLM starts: those after it follow from it."""
+    make = logging.getLogRecordFactory()
+
+    def make_and_keep(*arguments: Any, **options: Any) -> logging.LogRecord:
+        record = make(*arguments, **options)
+        error = record.exc_info[1] if record.exc_info else None
+        # The folder is gone once vLLM has started.
+        if error and file.parent.is_dir() and not file.exists():
+            file.write_text(one_line(error))
+        return record
+
+    # A handler would not stay: vLLM sets its loggers up anew in each process.
+    logging.setLogRecordFactory(make_and_keep)
 
 
 def one_line(error: BaseException) -> str:

@@ -76,7 +76,7 @@ class Frame:
     image_tokens: frozenset[int]
     """The tokens in whose place embeddings come."""
     input: Mapping[str, Any]
-    """vLLM's input of the first prompt."""
+    """vLLM's input of the first prompt, without the images' pixels."""
 
 
 class PromptRenderer:
@@ -133,9 +133,10 @@ class PromptRenderer:
         split = len(written) - len(tokens[end:])
         if split < 0 or written[split:] != tokens[end:]:
             return None
+        kept = {name: value for name, value in rendered.items() if name != "mm_kwargs"}
         replaced = (tokens[place.offset : place.offset + place.length] for place in places)
         return Frame(
-            before, behind, written[:split], tokens[:end], frozenset(chain(*replaced)), rendered
+            before, behind, written[:split], tokens[:end], frozenset(chain(*replaced)), kept
         )
 
     def _from_frame(self, frame: Frame, text: str) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,13 +31,17 @@ pytestmark = pytest.mark.real
 CONTEXT = 2048
 
 
+def give_it_its_own_process(patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+    patch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
+
+
 @pytest.fixture(scope="module", params=["core in this process", "core in its own"])
 def engine(models: Path, request: pytest.FixtureRequest) -> Iterator[VllmEngine]:
     options = VllmOptions(dtype="float32", max_model_len=CONTEXT, enforce_eager=True)
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "core in its own":
-            patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
-            patch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
+            give_it_its_own_process(patch)
         made = VllmEngine(Model(model=str(models / "qwen25vl"), concurrency=4, vllm=options))
     yield made
     made.close()
@@ -253,4 +258,18 @@ def test_a_model_that_cannot_be_loaded_is_one_clear_line(
     with pytest.raises(UserError) as raised:
         VllmEngine(Model(model=str(folder)))
     assert str(folder) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_keeps_the_core_from_starting_is_in_the_error(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_it_its_own_process(monkeypatch)
+    folder = tmp_path / "model"
+    shutil.copytree(models / "qwen25vl", folder)
+    for weights in folder.glob("*.safetensors"):
+        weights.unlink()
+    options = VllmOptions(dtype="float32", max_model_len=CONTEXT, enforce_eager=True)
+    with pytest.raises(UserError, match="weights") as raised:
+        VllmEngine(Model(model=str(folder), vllm=options))
     assert "\n" not in str(raised.value)
