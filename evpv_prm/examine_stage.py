@@ -32,7 +32,8 @@ from evpv_prm.errors import UserError
 from evpv_prm.evpv_prm_inference import description_request
 from evpv_prm.jsonl import write_rows
 from evpv_prm.options import add_options, read_options
-from evpv_prm.step_judging import load_solutions, spread
+from evpv_prm.spread import spread
+from evpv_prm.step_judging import load_solutions
 from evpv_prm.step_verifier import verify
 from evpv_prm.verifier import parsed
 

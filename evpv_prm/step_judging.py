@@ -18,7 +18,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from evpv_prm import parsing, prompts
 from evpv_prm.config_judge import VERDICT_ALONE, JudgeReply
@@ -29,8 +28,6 @@ from evpv_prm.engine.base import Failure, Image, Request, Result
 from evpv_prm.engine.store import StoredEngine
 from evpv_prm.records import Caption
 from evpv_prm.verifier import Judgements, View, judge_requests, parsed, read_judgements, request
-
-ItemT = TypeVar("ItemT")
 
 _WRITTEN = JudgedRecord.model_fields.keys() - StepRecord.model_fields.keys()
 
@@ -46,13 +43,6 @@ class Solution:
     record: StepRecord
     images: Sequence[Image]
     problem: str | None = None
-
-
-def spread(items: Sequence[ItemT], limit: int | None) -> list[ItemT]:
-    """Return `limit` of the items at even distances, in order; None stands for all."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    return [items[index * len(items) // limit] for index in range(limit)]
 
 
 def load_solutions(records: Sequence[StepRecord], root: Path) -> list[Solution]:

@@ -30,7 +30,8 @@ from evpv_prm.engine.store import Statistics
 from evpv_prm.jsonl import write_json, write_rows
 from evpv_prm.metrics.ablation_file import Asked, RequestsReport
 from evpv_prm.options import add_options, read_options
-from evpv_prm.step_judging import load_solutions, spread
+from evpv_prm.spread import spread
+from evpv_prm.step_judging import load_solutions
 
 
 def suite_table() -> str:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from evpv_prm.errors import InputError, UserError
 from evpv_prm.jsonl import parse_record, read_rows, write_rows
+from evpv_prm.spread import spread
 
 logger = logging.getLogger(__name__)
 
 IMAGE_TAG = "<image>"
-
-T = TypeVar("T")
 
 
 class Message(BaseModel):
@@ -95,7 +94,7 @@ def prepare(
     """
     rows: Iterable[dict[str, Any]] = training_rows(path, images_root, model)
     if at_most is not None:
-        rows = evenly_spaced(list(rows), at_most)
+        rows = spread(list(rows), at_most)
         logger.info("%s: %d of them are taken, evenly spaced", path, len(rows))
     written = output.with_suffix(".new")
     write_rows(written, rows)
@@ -103,12 +102,6 @@ def prepare(
         written.unlink()
     else:
         written.replace(output)
-
-
-def evenly_spaced(rows: Sequence[T], at_most: int) -> list[T]:
-    """Return so many rows at most, from all parts of a sequence and in its order."""
-    count = min(len(rows), at_most)
-    return [rows[index * len(rows) // count] for index in range(count)]
 
 
 def file_digest(path: Path) -> str:

@@ -18,11 +18,12 @@ import pytest
 from evpv_prm import parsing, prompts
 from evpv_prm.config import Model, VllmOptions
 from evpv_prm.config_judge import JudgeReply
-from evpv_prm.engine.base import Image, Reply, Request, Sampling
+from evpv_prm.engine.base import Image, Reply, Request
 from evpv_prm.engine.vllm import VllmEngine
 from evpv_prm.prompts import Prompt
 from evpv_prm.records import Candidate
 from evpv_prm.verdicts import VERDICT_KEY, Judgement, parse_judgement, verdict_probability
+from tests.real.asking import put_core_in_own_process, request
 from tests.real.shapes import internvl, qwen
 
 pytestmark = pytest.mark.real
@@ -99,24 +100,11 @@ def served(
     )
     model = Model(model=str(published / shape.model), concurrency=4, vllm=options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", str(int(own_process)))
-        patch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # what CUDA in this process forces
+        if own_process:
+            put_core_in_own_process(patch)
         engine = VllmEngine(model)
         yield Served(shape, engine, *pictures)
         engine.close()
-
-
-def request(prompt: Prompt, picture: Image, **sampling: object) -> Request:
-    drawn = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 400, "seed": 3} | sampling
-    return Request(
-        "judge",
-        prompt.messages,
-        [picture],
-        Sampling(**drawn),
-        choices=prompt.choices,
-        json_schema=prompt.json_schema,
-        logprobs_from=VERDICT_KEY if prompt.json_schema and "top_logprobs" in drawn else None,
-    )
 
 
 def judge(steps: Sequence[str], reply: JudgeReply | None = None) -> Prompt:

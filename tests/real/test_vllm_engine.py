@@ -19,21 +19,17 @@ import pytest
 from evpv_prm import prompts
 from evpv_prm.config import Model, VllmOptions
 from evpv_prm.config_judge import JudgeReply
-from evpv_prm.engine.base import Failure, Image, Reply, Request, Result, Sampling
+from evpv_prm.engine.base import Failure, Image, Reply, Request, Result
 from evpv_prm.engine.vllm import VllmEngine
 from evpv_prm.engine.vllm_prompts import chat
 from evpv_prm.errors import UserError
 from evpv_prm.prompts import Prompt
 from evpv_prm.verdicts import VERDICT_KEY, parse_judgement, verdict_probability
+from tests.real.asking import put_core_in_own_process, request
 
 pytestmark = pytest.mark.real
 
 CONTEXT = 2048
-
-
-def give_it_its_own_process(patch: pytest.MonkeyPatch) -> None:
-    patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
-    patch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 
 
 @pytest.fixture(scope="module", params=["core in this process", "core in its own"])
@@ -41,7 +37,7 @@ def engine(models: Path, request: pytest.FixtureRequest) -> Iterator[VllmEngine]
     options = VllmOptions(dtype="float32", max_model_len=CONTEXT, enforce_eager=True)
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "core in its own":
-            give_it_its_own_process(patch)
+            put_core_in_own_process(patch)
         made = VllmEngine(Model(model=str(models / "qwen25vl"), concurrency=4, vllm=options))
     yield made
     made.close()
@@ -50,18 +46,6 @@ def engine(models: Path, request: pytest.FixtureRequest) -> Iterator[VllmEngine]
 @pytest.fixture
 def picture(images: Path) -> Image:
     return Image(next(images.rglob("*.png")))
-
-
-def request(prompt: Prompt, picture: Image, **sampling: object) -> Request:
-    drawn = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 400, "seed": 3} | sampling
-    return Request(
-        "judge",
-        prompt.messages,
-        [picture],
-        Sampling(**drawn),
-        choices=prompt.choices,
-        json_schema=prompt.json_schema,
-    )
 
 
 def answer(engine: VllmEngine, requests: Sequence[Request]) -> list[Result]:
@@ -98,7 +82,7 @@ def test_the_probability_behind_evidence_is_that_of_the_verdicts_token(
     form = JudgeReply(judge_form="evidence_then_verdict", max_evidence_characters=24)
     steps = [["AB is 4."], ["AB is 4.", "So it is 8."], ["-1", "1"]]
     asked = [
-        replace(request(prompt, picture, top_logprobs=20, seed=seed), logprobs_from=VERDICT_KEY)
+        request(prompt, picture, top_logprobs=20, seed=seed)
         for seed, shown in enumerate(steps * 4)
         for prompt in [prompts.judge("AB?", "A segment AB of 4.", shown, 1, first=1, reply=form)]
     ]
@@ -264,7 +248,7 @@ def test_a_model_that_cannot_be_loaded_is_one_clear_line(
 def test_what_keeps_the_core_from_starting_is_in_the_error(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give_it_its_own_process(monkeypatch)
+    put_core_in_own_process(monkeypatch)
     folder = tmp_path / "model"
     shutil.copytree(models / "qwen25vl", folder)
     for weights in folder.glob("*.safetensors"):

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.hub_server import Fetch
 from tests.huggingface_server import COMMIT, HuggingFaceServer
-from tests.modelscope_server import Fetch, ModelScopeServer
+from tests.modelscope_server import ModelScopeServer
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ("models", "lab/tiny", "v1")
